@@ -1,0 +1,73 @@
+# Everything a person or a pipeline runs. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := runtime components local tests bench __main__.py
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.base: requirements/dev.txt requirements/runtime.txt
+	@echo "Setting up $(VENV) from the locks (once)…"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.infra: requirements/infra.txt $(VENV)/.base
+	@echo "Adding the infrastructure's packages to $(VENV) (once)…"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/infra.txt
+	@touch $@
+
+.PHONY: haproxy
+haproxy:
+	@if ! PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v haproxy >/dev/null; then \
+	  echo "HAProxy is missing: installing it with the system's package manager (apt-get install haproxy)…"; \
+	  sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends haproxy >/dev/null \
+	    || { echo "Could not install HAProxy. Install it yourself (any 2.6 or newer) and run this again."; exit 1; }; \
+	fi
+
+.PHONY: setup
+setup: $(VENV)/.infra haproxy ## virtual environment and HAProxy
+
+.PHONY: demo
+demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENGINE=docker or QDRANT_BIN=… for a real engine)
+	@$(BIN)/python -m local.demo --engine "$(or $(ENGINE),auto)"
+
+.PHONY: test
+test: setup ## all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports
+	@$(BIN)/interrogate --quiet tests
+	@$(BIN)/codespell
+
+.PHONY: format
+format: $(VENV)/.base ## put the sources into the house's form
+	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+.PHONY: bench
+bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
+	@$(BIN)/python -m bench
+
+# Infrastructure first: its protobuf is the older one, and one environment has to hold all three.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.PHONY: lock
+lock: $(VENV)/.base ## compile pyproject's groups into requirements/, with hashes
+	@$(MAKE) --no-print-directory lock-with UV=$(BIN)/uv
+
+.PHONY: lock-with
+lock-with:
+	@$(COMPILE) --group infra -o requirements/infra.txt
+	@$(COMPILE) --group runtime -c requirements/infra.txt -o requirements/runtime.txt
+	@$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/infra.txt -o requirements/dev.txt

@@ -1,0 +1,1 @@
+"""What Pulumi declares: one component a file, none of them aware of another."""

@@ -1,0 +1,1 @@
+"""What runs in the container: restore, serve, back up, hand over."""

@@ -1,0 +1,82 @@
+"""The names that the container shares with whoever deploys it.
+
+Owns environment variable names, ports and routes; standard library only, because the
+infrastructure reads it without the container's packages. Owns no behaviour and no defaults:
+those are in `runtime.settings`.
+"""
+
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+PORT: Final = "PORT"
+AGENT_PORT: Final = "AGENT_PORT"
+BACKUP_URL: Final = "BACKUP_URL"
+GCS_BUCKET_NAME: Final = "GCS_BUCKET_NAME"
+GOOGLE_CLOUD_PROJECT: Final = "GOOGLE_CLOUD_PROJECT"
+STORAGE_EMULATOR_HOST: Final = "STORAGE_EMULATOR_HOST"
+QDRANT_BIN: Final = "QDRANT_BIN"
+QDRANT_HTTP_PORT: Final = "QDRANT_HTTP_PORT"
+QDRANT_GRPC_PORT: Final = "QDRANT_GRPC_PORT"
+QDRANT_STORAGE_DIR: Final = "QDRANT_STORAGE_DIR"
+QDRANT_API_KEY: Final = "QDRANT_API_KEY"
+QDRANT_READ_ONLY_API_KEY: Final = "QDRANT_READ_ONLY_API_KEY"
+QDRANT_COLLECTION_NAME: Final = "QDRANT_COLLECTION_NAME"
+RESTORE_POLICY: Final = "RESTORE_POLICY"
+RESTORE_FALLBACK: Final = "RESTORE_FALLBACK"
+BACKUP_MAX_AGE_SECONDS: Final = "BACKUP_MAX_AGE_SECONDS"
+BACKUP_QUIET_SECONDS: Final = "BACKUP_QUIET_SECONDS"
+SHUTDOWN_BUDGET_SECONDS: Final = "SHUTDOWN_BUDGET_SECONDS"
+HANDOVER_TIMEOUT_SECONDS: Final = "HANDOVER_TIMEOUT_SECONDS"
+HANDOVER_IDLE_SECONDS: Final = "HANDOVER_IDLE_SECONDS"
+STORE_OUTAGE: Final = "STORE_OUTAGE"
+INSTANCE_ROLE: Final = "INSTANCE_ROLE"
+QDRANT_SNAPSHOT_ON_START: Final = "QDRANT_SNAPSHOT_ON_START"
+QDRANT_SNAPSHOT_DIR: Final = "QDRANT_SNAPSHOT_DIR"
+ALLOWED_CALLERS: Final = "ALLOWED_CALLERS"
+RUNTIME_ENVIRONMENT: Final = "RUNTIME_ENVIRONMENT"
+LOG_LEVEL: Final = "LOG_LEVEL"
+
+# Cloud Run sets PORT itself and refuses a service that does; the agent's port is ours.
+DEFAULT_PORT: Final = 8080
+DEFAULT_AGENT_PORT: Final = 8081
+
+HEALTH_ROUTE: Final = "/health"
+STATUS_ROUTE: Final = "/status"
+STARTUP_ROUTE: Final = "/startup"
+LIVE_ROUTE: Final = "/live"
+SNAPSHOT_ROUTE: Final = "/api/snapshot"
+BACKUPS_ROUTE: Final = "/api/backups"
+VERIFY_ROUTE: Final = "/api/verify"
+METRICS_ROUTE: Final = "/api/metrics"
+
+# The one object that is ever overwritten; the infrastructure grants the overwrite on this name alone.
+HEAD_OBJECT: Final = "HEAD"
+
+
+def environment(
+    *,
+    backup_url: T,
+    project: T,
+    collections: T,
+    allowed_callers: T,
+    restore_policy: T,
+    backup_max_age_seconds: T,
+    runtime_environment: T,
+    log_level: T,
+) -> dict[str, T]:
+    """Return what a deployment sets in the container's environment, by variable name.
+
+    T is `str` where the container's settings are tested and `pulumi.Input[str]` where it is deployed, so
+    a forgotten or a mixed-up argument is a type error on both sides. Keys are secrets and come by their own way.
+    """
+    return {
+        BACKUP_URL: backup_url,
+        GOOGLE_CLOUD_PROJECT: project,
+        QDRANT_COLLECTION_NAME: collections,
+        ALLOWED_CALLERS: allowed_callers,
+        RESTORE_POLICY: restore_policy,
+        BACKUP_MAX_AGE_SECONDS: backup_max_age_seconds,
+        RUNTIME_ENVIRONMENT: runtime_environment,
+        LOG_LEVEL: log_level,
+    }

@@ -1,0 +1,1 @@
+"""The bucket: its layout, its commit protocol, and the two stores behind it."""
