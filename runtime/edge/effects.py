@@ -1,0 +1,35 @@
+"""What a write can change, so that the next backup knows what it must look at.
+
+Owns the vocabulary between the route table, the gate and the backup; decides nothing about transport.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    """How far a write reaches."""
+
+    POINTS = "points"  # points, vectors, payload or payload indexes of one collection
+    REPLACE = "replace"  # a collection made or deleted: its next backup starts full
+    RECOVER = "recover"  # a collection's files replaced from a snapshot: its next backup starts full
+    CATALOG = "catalog"  # aliases: no collection's files
+    NOTHING = "nothing"  # goes through the gate, changes nothing a backup keeps (locks, issues, snapshot files)
+    UNKNOWN = "unknown"  # not in the table: may have changed anything
+
+
+class Outcome(StrEnum):
+    """What the engine's answer says about a write."""
+
+    APPLIED = "applied"
+    REFUSED = "refused"  # the engine says no, yet part of a batch may have been applied
+    UNTOUCHED = "untouched"  # it never got as far as the data: no such thing, no such right, no such route
+    UNANSWERED = "unanswered"  # cut, timed out or failed inside: may have been applied
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One mutating request: its effect and the collection it names (None: none, or not known)."""
+
+    effect: Effect
+    collection: str | None = None

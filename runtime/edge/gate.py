@@ -1,0 +1,164 @@
+"""The gate every write passes: counted, held for a backup's barrier, or refused with a reason.
+
+Owns when a write may go on and what has been written since a mark. Knows no transport: `rest` and `rpc`
+carry the requests through it. Decides nothing about leadership: `acknowledge` is given to it.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from runtime.edge.effects import Effect, Outcome, Write
+
+
+class Refused(Exception):
+    """A write the gate does not let through; told to the client as 503 in Qdrant's error shape."""
+
+    def __init__(self, reason: str, *, retry_after: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written up to one moment, as counts that only grow; two of them can be compared."""
+
+    total: int
+    everything: int
+    catalog: int
+    points: dict[str, int]
+    replaced: dict[str, int]
+
+
+class Gate:
+    """Lets writes through, holds them for moments, or refuses them. One per process, one event loop.
+
+    `acknowledge` is awaited before a write goes to the engine and again before its answer goes to the client;
+    it raises Refused when this instance may not acknowledge (not the writer, or not provably so right now).
+    """
+
+    def __init__(self, acknowledge: Callable[[], Awaitable[None]], *, hold_limit_seconds: float = 10.0) -> None:
+        self._acknowledge = acknowledge
+        self._hold_limit = hold_limit_seconds
+        self._refusal: Refused | None = Refused("starting", retry_after=1)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._in_flight = 0
+        self._total = 0
+        self._everything = 0
+        self._catalog = 0
+        self._points: Counter[str] = Counter()
+        self._replaced: Counter[str] = Counter()
+        self.refused_count = 0
+        self.held_count = 0
+        self.last_write_at = float("-inf")
+        self.on_write: Callable[[], None] = lambda: None
+
+    def refuse(self, reason: str, *, retry_after: int = 1) -> None:
+        """Turn writes away from now on, those that wait included. Writes in flight go on."""
+        self._refusal = Refused(reason, retry_after=retry_after)
+        self._open.set()
+
+    def admit(self) -> None:
+        """Let writes through from now on."""
+        self._refusal = None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why writes are refused, or None while they are admitted."""
+        return self._refusal.reason if self._refusal else None
+
+    @property
+    def in_flight(self) -> int:
+        """Writes that were let through and have no answer yet."""
+        return self._in_flight
+
+    def written(self) -> Written:
+        """Return the counts as they are now."""
+        return Written(self._total, self._everything, self._catalog, dict(self._points), dict(self._replaced))
+
+    @asynccontextmanager
+    async def held(self, *, drain_seconds: float) -> AsyncIterator[bool]:
+        """Hold new writes for the duration of the block and wait for those in flight.
+
+        Yields True when none is in flight any more, False when some still were after `drain_seconds`.
+        """
+        self._open.clear()
+        try:
+            try:
+                await asyncio.wait_for(self._idle.wait(), drain_seconds)
+            except TimeoutError:
+                yield False
+            else:
+                yield True
+        finally:
+            self._open.set()
+
+    async def drained(self, *, seconds: float) -> bool:
+        """Wait until no write is in flight; False when some still were after `seconds`."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def enter(self) -> None:
+        """Wait out a hold, then take a place for one write. Raises Refused; else `leave` must follow."""
+        if not self._open.is_set() and self._refusal is None:
+            self.held_count += 1
+            try:
+                await asyncio.wait_for(self._open.wait(), self._hold_limit)
+            except TimeoutError:
+                self._refuse_now(Refused("a backup is taking its position", retry_after=1))
+        if self._refusal is not None:
+            self._refuse_now(Refused(self._refusal.reason, retry_after=self._refusal.retry_after))
+        self._in_flight += 1
+        self._idle.clear()
+
+    def leave(self, write: Write, outcome: Outcome) -> None:
+        """Give the place back and record what the write may have changed."""
+        self._record(write, outcome)
+        self._in_flight -= 1
+        if self._in_flight == 0:
+            self._idle.set()
+
+    async def confirm(self) -> None:
+        """Return when this instance may acknowledge a write; raises Refused when it may not."""
+        try:
+            await self._acknowledge()
+        except Refused:
+            self.refused_count += 1
+            raise
+
+    def _refuse_now(self, refusal: Refused) -> None:
+        self.refused_count += 1
+        raise refusal
+
+    def _record(self, write: Write, outcome: Outcome) -> None:
+        if outcome is Outcome.UNTOUCHED or write.effect is Effect.NOTHING:
+            return
+        changed_anything = True
+        match write.effect:
+            case Effect.UNKNOWN if outcome is Outcome.REFUSED:
+                changed_anything = False
+            case Effect.UNKNOWN:
+                self._everything += 1
+            case Effect.CATALOG:
+                self._catalog += 1
+            case Effect.REPLACE if outcome is not Outcome.REFUSED and write.collection is not None:
+                self._replaced[write.collection] += 1
+            case Effect.RECOVER if write.collection is not None:
+                self._replaced[write.collection] += 1
+            case _ if write.collection is not None:
+                self._points[write.collection] += 1
+            case _:
+                self._everything += 1
+        if changed_anything:
+            self._total += 1
+            self.last_write_at = asyncio.get_running_loop().time()
+            self.on_write()
