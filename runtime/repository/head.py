@@ -46,14 +46,10 @@ class Head:
                 raise IntegrityError("HEAD has a format that this version does not know", hint="Use a newer image")
             request = fields.pop("requested_by")
             head = cls(**fields, requested_by=Request(**request) if request else None)
-            numbers = isinstance(head.epoch, int) and isinstance(head.seq, int) and head.epoch > 0 and head.seq >= 0
+            whole = head.epoch > 0 and head.seq >= 0 and (head.manifest is None) == (head.manifest_sha256 is None)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IntegrityError(f"HEAD is damaged: {error}", hint="`python -m runtime repair` rebuilds it") from error
-        if (
-            not numbers
-            or not isinstance(head.lineage, str)
-            or (head.manifest is None) != (head.manifest_sha256 is None)
-        ):
+        if not whole:
             raise IntegrityError(
                 "HEAD is damaged: its fields contradict", hint="`python -m runtime repair` rebuilds it"
             )

@@ -3,7 +3,7 @@
 A backup's id is `{epoch:08d}-{seq:010d}`: ids sort as the commits happened, whatever the clocks said.
 """
 
-import datetime
+import datetime as dt
 import re
 from typing import Final
 
@@ -41,6 +41,6 @@ def order(identifier: str) -> tuple[int, int]:
     return int(epoch), int(seq)
 
 
-def pack(epoch: int, seq: int, number: int, now: datetime.datetime) -> str:
+def pack(epoch: int, seq: int, number: int, now: dt.datetime) -> str:
     """Return the object name of a backup's n-th pack. The day in it is for people; nothing orders by it."""
     return f"{PACKS}{now:%Y/%m/%d}/{backup_id(epoch, seq)}-{number:04d}.tar"
