@@ -230,7 +230,7 @@ class Settings:
         "`production` refuses emulators and a missing key.",
     )
     log_level: LogLevel = _setting(contract.LOG_LEVEL, _choice(LogLevel), "INFO", "The least severe line to log.")
-    qdrant_environment: Mapping[str, str] = field(default_factory=dict)
+    engine_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def effective_backup_url(self) -> str:
@@ -261,8 +261,9 @@ class Settings:
                 f"{len(problems)} setting(s) are wrong:\n  " + "\n  ".join(sorted(problems)),
                 hint="docs/configuration.md lists every variable",
             )
-        engine = {name: value for name, value in environment.items() if name.startswith("QDRANT__")}
-        return cls(**values, qdrant_environment=engine)
+        ours = {item.metadata["variable"] for item in fields(cls) if "variable" in item.metadata}
+        engine = {name: value for name, value in environment.items() if name not in ours}
+        return cls(**values, engine_environment=engine)
 
 
 def _empty(parse: Callable[[str], Any]) -> Any:
