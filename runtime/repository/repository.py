@@ -4,7 +4,6 @@ Owns the objects. Write order is packs, manifest, HEAD; read order the reverse. 
 that is `runtime.lineage`.
 """
 
-import datetime as dt
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -97,9 +96,8 @@ class Repository:
                 return True
         return False
 
-    async def write_pack(self, manifest_epoch: int, seq: int, number: int, source: ByteSource) -> ObjectInfo:
-        """Upload a pack from a stream. Raises AlreadyExists, StoreError, and whatever the source raises."""
-        name = names.pack(manifest_epoch, seq, number, dt.datetime.now(dt.UTC))
+    async def write_pack(self, name: str, source: ByteSource) -> ObjectInfo:
+        """Upload a pack from a stream. Raises IntegrityError, StoreError, and whatever the source raises."""
         try:
             return await self.store.upload(name, source)
         except AlreadyExists as error:
