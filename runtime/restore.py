@@ -40,6 +40,11 @@ async def place(repository: Repository, manifest: Manifest, storage: Path, progr
     await asyncio.to_thread(_write_small_files, manifest, storage)
 
 
+def clear(storage: Path) -> None:
+    """Make a storage directory hold nothing."""
+    local_files.clear(storage, {})
+
+
 def _write_small_files(manifest: Manifest, storage: Path) -> None:
     for name, collection in manifest.collections.items():
         layout.write_config(storage, name, collection.config)
