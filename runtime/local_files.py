@@ -17,15 +17,18 @@ from runtime.run_sink import extents
 _HASH_CHUNK = 1024 * 1024
 
 
-def clear(storage: Path, targets: Mapping[Path, FileEntry]) -> set[Path]:
-    """Delete everything below `storage` but the files that are as the manifest says; return those."""
+def clear(storage: Path, targets: Mapping[Path, FileEntry], trusted: Mapping[Path, FileEntry]) -> set[Path]:
+    """Delete everything below `storage` but the files that are as `targets` says; return those.
+
+    A file that `trusted` says the same of is not read again.
+    """
     storage.mkdir(parents=True, exist_ok=True)
     kept: set[Path] = set()
     collections = storage / "collections"
     candidates = [path for path in collections.rglob("*") if path in targets] if collections.exists() else []
     if candidates:
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            same = pool.map(lambda path: _holds(path, targets[path]), candidates)
+            same = pool.map(lambda path: trusted.get(path) == targets[path] or _holds(path, targets[path]), candidates)
             kept = {path for path, is_same in zip(candidates, same, strict=True) if is_same}
     for entry in storage.iterdir():
         if entry != collections and entry.is_dir():

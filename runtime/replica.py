@@ -40,9 +40,24 @@ class Replica:
         self.engine = engine
         self.progress = Progress()
         self.placed: Placed | None = None
+        self._untouched: Manifest | None = None
+        self._written_to = False
         self._settings = settings
         self._repository = repository
         self._version: str | None = None
+
+    def holds(self, newest: str | None) -> bool:
+        """Whether the directory holds what a lineage restores whose HEAD names `newest`, and nothing beyond."""
+        return self.placed is not None and self.placed.choice.stands_for(newest) and not self._written_to
+
+    def opened_for_writes(self) -> None:
+        """From now on the engine may hold more than any backup."""
+        self._written_to = True
+
+    def settled(self, name: str | None, manifest: Manifest | None) -> None:
+        """Everything the engine holds is in this backup, and no write follows."""
+        self.placed = Placed(Choice(name, manifest), 0, 0, 0.0)
+        self._written_to = False
 
     async def place(self, head: Head) -> Placed:
         """Make the storage directory hold the newest intact backup of a lineage. The engine is stopped for it.
@@ -52,6 +67,7 @@ class Replica:
         """
         await self.engine.stop(grace_seconds=0)
         self.placed = None
+        self._written_to = False
         async for choice in selection.candidates(self._repository, head, self._settings.restore_fallback):
             try:
                 self.placed = await self._place(choice)
@@ -64,6 +80,7 @@ class Replica:
     async def place_nothing(self) -> Placed:
         """Make the storage directory empty: a new lineage starts so."""
         await self.engine.stop(grace_seconds=0)
+        self._untouched = None
         await asyncio.to_thread(restore.clear, self._settings.storage_dir)
         self.placed = Placed(Choice(None, None), 0, 0, 0.0)
         return self.placed
@@ -72,6 +89,7 @@ class Replica:
         """Start the engine on what was placed, and compare. Raises EngineError, IntegrityError."""
         if self.placed is None:
             raise EngineError("nothing was placed to start Qdrant on")
+        self._untouched = None
         await self.engine.start()
         if self.placed.choice.manifest is not None:
             await self._compare(self.placed.choice.manifest)
@@ -82,7 +100,11 @@ class Replica:
             return await self.place_nothing()
         await self._refuse_newer(choice.manifest)
         self.progress.files = self.progress.files_done = self.progress.bytes = self.progress.bytes_done = 0
-        await restore.place(self._repository, choice.manifest, self._settings.storage_dir, self.progress)
+        untouched, self._untouched = self._untouched, None
+        await restore.place(
+            self._repository, choice.manifest, self._settings.storage_dir, self.progress, untouched=untouched
+        )
+        self._untouched = choice.manifest
         return Placed(choice, self.progress.files, self.progress.bytes, time.monotonic() - started)
 
     async def _refuse_newer(self, manifest: Manifest) -> None:

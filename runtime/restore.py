@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runtime import local_files
 from runtime.engine import storage as layout
-from runtime.repository.manifest import Manifest
+from runtime.repository.manifest import FileEntry, Manifest
 from runtime.repository.repository import Repository
 from runtime.run_sink import Progress, RunSink, Target
 
@@ -20,19 +20,18 @@ _LONGEST_RUN = 32 * 1024 * 1024
 _PARALLEL_RUNS = 8
 
 
-async def place(repository: Repository, manifest: Manifest, storage: Path, progress: Progress) -> None:
+async def place(
+    repository: Repository, manifest: Manifest, storage: Path, progress: Progress, *, untouched: Manifest | None = None
+) -> None:
     """Make a storage directory hold exactly what the manifest says.
 
     Files that are there already are kept when their hash is right, and deleted when the manifest does not name them.
+    `untouched` is what was placed there before, if no engine has run on it since: its files are not hashed again.
     Raises IntegrityError, StoreError.
     """
-    targets = {
-        layout.shard_dir(storage, name, shard) / path: entry
-        for name, collection in manifest.collections.items()
-        for shard, shard_entry in collection.shards.items()
-        for path, entry in shard_entry.files.items()
-    }
-    kept = await asyncio.to_thread(local_files.clear, storage, targets)
+    targets = _targets(manifest, storage)
+    trusted = _targets(untouched, storage) if untouched else {}
+    kept = await asyncio.to_thread(local_files.clear, storage, targets, trusted)
     wanted = [Target(path, entry) for path, entry in targets.items() if path not in kept]
     progress.files, progress.bytes = len(wanted), sum(target.entry.stored for target in wanted)
     progress.on_change()
@@ -42,7 +41,17 @@ async def place(repository: Repository, manifest: Manifest, storage: Path, progr
 
 def clear(storage: Path) -> None:
     """Make a storage directory hold nothing."""
-    local_files.clear(storage, {})
+    local_files.clear(storage, {}, {})
+
+
+def _targets(manifest: Manifest, storage: Path) -> dict[Path, FileEntry]:
+    """Return every file of a manifest's shards by where it goes."""
+    return {
+        layout.shard_dir(storage, name, shard) / path: entry
+        for name, collection in manifest.collections.items()
+        for shard, shard_entry in collection.shards.items()
+        for path, entry in shard_entry.files.items()
+    }
 
 
 def _write_small_files(manifest: Manifest, storage: Path) -> None:

@@ -33,6 +33,10 @@ class Choice:
     manifest: Manifest | None
     skipped: tuple[str, ...] = ()
 
+    def stands_for(self, newest: str | None) -> bool:
+        """Whether it is what a lineage restores whose HEAD names `newest`."""
+        return newest == (self.skipped[0] if self.skipped else self.name)
+
 
 async def start(repository: Repository, policy: RestorePolicy, *, production: bool) -> tuple[Start, HeadState | None]:
     """Tell the starting points apart. Raises NothingThere, IntegrityError (HEAD missing), ConfigError, StoreError."""

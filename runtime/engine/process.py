@@ -40,6 +40,11 @@ class Engine:
         """The running process, if any."""
         return self._child
 
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._child is not None and self._child.running
+
     async def start(self) -> None:
         """Start it and return when it is ready. Raises ConfigError (no such program), EngineError."""
         for port in (self._settings.qdrant_http_port, self._settings.qdrant_grpc_port):
