@@ -24,15 +24,22 @@ class Declined(Exception):
 
 
 class Turn:
-    """One attempt of an instance to become the writer."""
+    """One attempt of an instance to become the writer; without `restores` it starts empty, as a person decided."""
 
     def __init__(
-        self, lineage: Lineage, replica: Replica, *, timeout_seconds: float, clock: Callable[[], float]
+        self,
+        lineage: Lineage,
+        replica: Replica,
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], float],
+        restores: bool,
     ) -> None:
         self._lineage = lineage
         self._replica = replica
         self._timeout = timeout_seconds
         self._clock = clock
+        self._restores = restores
         self.forced = False
 
     async def take(self, reason: Literal["start", "write"]) -> None:
@@ -88,7 +95,9 @@ class Turn:
 
     async def _claim(self, state: HeadState) -> bool:
         """Bring the engine to HEAD's backup and claim; False when HEAD has changed meanwhile."""
-        if not self._replica.holds(state.head.manifest):
+        if not self._restores:
+            await self._replica.place_nothing()
+        elif not self._replica.holds(state.head.manifest):
             await self._replica.place(state.head)
         if not self._replica.engine.running:
             await self._replica.start()

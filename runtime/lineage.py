@@ -58,6 +58,16 @@ class Lineage:
         return self._epoch is not None
 
     @property
+    def epoch(self) -> int | None:
+        """The epoch this instance writes in, if it is the writer."""
+        return self._epoch
+
+    @property
+    def is_yielding(self) -> bool:
+        """Whether this instance has begun to hand over."""
+        return self._yielding
+
+    @property
     def request(self) -> Request | None:
         """What another instance asked for, as far as HEAD was read."""
         request = self.seen.head.requested_by if self.seen else None

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from runtime import restore, selection
 from runtime.engine import process
@@ -33,11 +34,22 @@ class Placed:
     seconds: float
 
 
+class Reads(Protocol):
+    """The way of reads to the engine."""
+
+    async def open_reads(self) -> None:
+        """Let reads through."""
+
+    async def close_reads(self) -> None:
+        """Turn reads away."""
+
+
 class Replica:
     """One engine's data. `placed` is what its directory was last made to hold."""
 
-    def __init__(self, settings: Settings, engine: Engine, repository: Repository) -> None:
+    def __init__(self, settings: Settings, engine: Engine, repository: Repository, reads: Reads) -> None:
         self.engine = engine
+        self._reads = reads
         self.progress = Progress()
         self.placed: Placed | None = None
         self._untouched: Manifest | None = None
@@ -65,7 +77,7 @@ class Replica:
         A damaged backup is passed over for the next older intact one, loudly, if RESTORE_FALLBACK allows it.
         Raises IntegrityError, StoreError.
         """
-        await self.engine.stop(grace_seconds=0)
+        await self.stop()
         self.placed = None
         self._written_to = False
         async for choice in selection.candidates(self._repository, head, self._settings.restore_fallback):
@@ -79,7 +91,7 @@ class Replica:
 
     async def place_nothing(self) -> Placed:
         """Make the storage directory empty: a new lineage starts so."""
-        await self.engine.stop(grace_seconds=0)
+        await self.stop()
         self._untouched = None
         await asyncio.to_thread(restore.clear, self._settings.storage_dir)
         self.placed = Placed(Choice(None, None), 0, 0, 0.0)
@@ -93,6 +105,24 @@ class Replica:
         await self.engine.start()
         if self.placed.choice.manifest is not None:
             await self._compare(self.placed.choice.manifest)
+        await self._reads.open_reads()
+
+    async def restart(self) -> None:
+        """Start an engine that died by itself again, on the same files: what it acknowledged survives that there.
+
+        Collections that nobody wrote to must count what they counted; the others must be there.
+        """
+        await self.stop()
+        await self.engine.start()
+        manifest = self.placed.choice.manifest if self.placed else None
+        if manifest is not None and not self._written_to:
+            await self._compare(manifest)
+        await self._reads.open_reads()
+
+    async def stop(self) -> None:
+        """Turn reads away and stop the engine at once: what it holds is not needed, or is about to be replaced."""
+        await self._reads.close_reads()
+        await self.engine.stop(grace_seconds=0)
 
     async def _place(self, choice: Choice) -> Placed:
         started = time.monotonic()
@@ -120,7 +150,7 @@ class Replica:
         """Compare what the engine holds with what the backup says: a wrongly placed folder starts empty and ready."""
         wrong = [difference async for difference in self._differences(manifest)]
         if wrong:
-            await self.engine.stop(grace_seconds=0)
+            await self.stop()
             raise IntegrityError("Qdrant does not hold what was restored: " + "; ".join(wrong[:10]))
 
     async def _differences(self, manifest: Manifest) -> AsyncIterator[str]:

@@ -4,12 +4,12 @@ Owns the decision and its distinct outcomes. An error is never read as 'no backu
 empty; nothing is ordered by a clock.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from runtime.errors import ConfigError, IntegrityError, NothingThere
-from runtime.repository import names
+from runtime.repository.committed import committed
 from runtime.repository.head import Head
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository
@@ -96,25 +96,6 @@ async def candidates(repository: Repository, head: Head, fallback: RestoreFallba
         f"none of the {len(skipped)} backups in {repository} is intact",
         hint="`python -m runtime verify --deep` says what is wrong with each; object versioning may hold older bytes",
     )
-
-
-def committed(manifest_names: Iterable[str], head: Head) -> list[str]:
-    """Return the manifests that HEAD's chain reaches, newest first, told by their names alone.
-
-    Sequence numbers have no gaps and a claim does not use one up, so of several manifests with the same number the
-    one of the highest epoch was committed: the others were left behind by writers that lost HEAD before they could.
-    """
-    best: dict[int, tuple[int, str]] = {}
-    for name in manifest_names:
-        identifier = names.manifest_id(name)
-        if identifier is None:
-            continue
-        epoch, seq = names.order(identifier)
-        if seq <= head.seq and epoch <= head.epoch and (seq not in best or epoch > best[seq][0]):
-            best[seq] = (epoch, name)
-    if head.manifest is not None:
-        best[head.seq] = (head.epoch, head.manifest)
-    return [best[seq][1] for seq in sorted(best, reverse=True)]
 
 
 async def _read(repository: Repository, head: Head, name: str, sha256: str | None) -> Manifest:

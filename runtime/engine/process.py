@@ -34,6 +34,7 @@ class Engine:
         self._settings = settings
         self.admin = Admin(settings.qdrant_http_port, settings.api_key)
         self._child: children.Child | None = None
+        self.stopping = False
 
     @property
     def child(self) -> children.Child | None:
@@ -50,6 +51,7 @@ class Engine:
         for port in (self._settings.qdrant_http_port, self._settings.qdrant_grpc_port):
             await _refuse_taken(port)
         self._settings.storage_dir.mkdir(parents=True, exist_ok=True)
+        self.stopping = False
         self._child = await children.start("Qdrant", [self._settings.qdrant_bin], environment(self._settings))
         try:
             await asyncio.wait_for(self._ready(self._child), _LONGEST_START_SECONDS)
@@ -60,6 +62,7 @@ class Engine:
     async def stop(self, *, grace_seconds: float) -> None:
         """End it; after the grace it is killed: it can take over a minute while it indexes (measured)."""
         if self._child is not None:
+            self.stopping = True
             await self._child.stop(grace_seconds=grace_seconds)
             self._child = None
 

@@ -151,9 +151,7 @@ class DirectoryStore:
                 with self._explained():
                     count = os.preadv(descriptor, [buffer[: end - offset]], offset)
                 if count == 0:
-                    raise IntegrityError(
-                        f"{name!r} in {self} ended early at {offset}", hint="It was cut meanwhile"
-                    )
+                    raise IntegrityError(f"{name!r} in {self} ended early at {offset}", hint="It was cut meanwhile")
                 sink.write(buffer[:count])
                 offset += count
 

@@ -58,9 +58,7 @@ class DirectoryFiles:
     def path(self, name: str) -> Path:
         """Return where the object's file is."""
         if checked_name(name).split("/", 1)[0] == PRIVATE:
-            raise StoreDenied(
-                f"{name!r} is not for objects", hint=f"The store keeps its own files in {PRIVATE}"
-            )
+            raise StoreDenied(f"{name!r} is not for objects", hint=f"The store keeps its own files in {PRIVATE}")
         return self.root / name
 
     def info(self, name: str) -> ObjectInfo:

@@ -12,9 +12,7 @@ MAX_NAME_BYTES = 1024
 
 def checked_name(name: str) -> str:
     """Return the name if every store could hold an object of it. Raises StoreDenied."""
-    unwritable = any(
-        character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in name
-    )
+    unwritable = any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in name)
     if unwritable or len(name.encode()) > MAX_NAME_BYTES or {"", ".", ".."} & set(name.split("/")):
         raise StoreDenied(
             f"No object can be named {name!r}",

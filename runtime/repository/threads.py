@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class GivenUp(Exception):  # noqa: N818 - not an error: it never leaves the thread that was told to stop
+class GivenUp(Exception):
     """The caller is gone; stop without a trace."""
 
 
