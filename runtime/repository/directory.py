@@ -42,7 +42,9 @@ class DirectoryStore:
 
     def __init__(self, root: Path, *, deadline_seconds: float = 20.0) -> None:
         self._files = DirectoryFiles(root.absolute(), lock_seconds=deadline_seconds)
-        self._threads = StoreThreads("directory-store", THREADS, patience_seconds=deadline_seconds)
+        self._threads = StoreThreads("directory-store", THREADS)
+        # A wait for the lock must end with its own, better explained, error.
+        self._seconds = 2 * deadline_seconds
 
     def __str__(self) -> str:
         return f"file://{self._files.root}"
@@ -69,19 +71,19 @@ class DirectoryStore:
 
     async def write_new(self, name: str, data: bytes) -> ObjectInfo:
         """Create a small object (see Store)."""
-        return await self._threads.run(lambda abort: self._create(name, _Once(data), abort))
+        return await self._threads.stream(lambda abort: self._create(name, _Once(data), abort))
 
     async def swap(self, name: str, data: bytes, generation: int) -> ObjectInfo:
         """Replace that generation (see Store). What it raises is certain here: no reply can be lost."""
-        return await self._threads.run(lambda abort: self._write(name, _Once(data), generation, abort))
+        return await self._threads.stream(lambda abort: self._write(name, _Once(data), generation, abort))
 
     async def upload(self, name: str, source: ByteSource) -> ObjectInfo:
         """Create an object from a stream (see Store): one buffer in memory, one pass over the bytes."""
-        return await self._threads.run(lambda abort: self._create(name, source, abort))
+        return await self._threads.stream(lambda abort: self._create(name, source, abort))
 
     async def download(self, name: str, offset: int, length: int, sink: ByteSink) -> None:
         """Deliver a range (see Store). The sink gets one reused buffer and must not keep it."""
-        await self._threads.run(lambda abort: self._deliver(name, offset, length, sink, abort))
+        await self._threads.stream(lambda abort: self._deliver(name, offset, length, sink, abort))
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Yield what is there, in name order (see Store)."""
@@ -103,7 +105,7 @@ class DirectoryStore:
             with self._explained():
                 return call()
 
-        return await self._threads.run(run)
+        return await self._threads.run(run, seconds=self._seconds, what=str(self))
 
     def _create(self, name: str, source: ByteSource, abort: Abort) -> ObjectInfo:
         passed = RunningCrc32c()

@@ -1,16 +1,20 @@
-"""Blocking calls in a store's own few threads, given up safely when the caller is cancelled.
+"""Blocking calls in a store's own few threads, with a deadline, given up safely when the caller is cancelled.
 
-Owns the bound on threads and the one moment at which a cancelled upload may still become an object. Knows
-no store.
+Owns the bound on threads and what a caller that left means to a thread that still works. Knows no store.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from runtime.errors import StoreUnreachable
+
 T = TypeVar("T")
+
+# How long a cancelled caller waits for its thread to notice, which it does between two blocks of bytes.
+SETTLE_SECONDS = 2.0
 
 
 class GivenUp(Exception):
@@ -32,33 +36,61 @@ class Abort:
         if self._gone.is_set():
             raise GivenUp
 
+    def pause(self, seconds: float) -> None:
+        """Wait, but not for a caller that is gone. Raises GivenUp."""
+        self._gone.wait(seconds)
+        self.check()
+
 
 class StoreThreads:
     """A bounded number of threads, started when first used."""
 
-    def __init__(self, name: str, count: int, *, patience_seconds: float) -> None:
+    def __init__(self, name: str, count: int) -> None:
         self._executor = ThreadPoolExecutor(max_workers=count, thread_name_prefix=name)
-        self._patience_seconds = patience_seconds
 
-    async def run(self, call: Callable[[Abort], T]) -> T:
-        """Run the call in a thread. Cancelled, tell it so and wait a bounded time until it has stopped.
+    async def run(self, call: Callable[[Abort], T], *, seconds: float, what: str) -> T:
+        """Run a short call. Without an answer in time it is StoreUnreachable, whatever its thread does."""
+        abort = Abort()
+        future = asyncio.wrap_future(self._executor.submit(call, abort))
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            if future.done():
+                raise
+            raise StoreUnreachable(
+                f"{what}: no answer within {seconds:g} s",
+                hint="Check the network and the store, then try again",
+            ) from None
+        finally:
+            abort.set()
+            future.add_done_callback(_retrieve)
 
-        Waiting matters: who cancels an upload may look for the object next, and must not see it appear later.
+    async def stream(self, call: Callable[[Abort], T]) -> T:
+        """Run a call that takes as long as its bytes do, and watches its own progress.
+
+        Cancelled, it is told so and waited for: the caller may close its source or sink next, or look
+        whether the object appeared.
         """
         abort = Abort()
-        future = self._executor.submit(call, abort)
+        started: Future[T] = self._executor.submit(call, abort)
+        future = asyncio.wrap_future(started)
         try:
-            return await asyncio.shield(asyncio.wrap_future(future))
+            return await asyncio.shield(future)
         except asyncio.CancelledError:
             abort.set()
-            if not future.cancel():
-                stopped = asyncio.wrap_future(future)
-                await asyncio.wait({stopped}, timeout=self._patience_seconds)
-                # Retrieved so that asyncio does not report it: the outcome belongs to nobody any more.
-                if stopped.done() and not stopped.cancelled():
-                    stopped.exception()
+            if not started.cancel():
+                await asyncio.wait({future}, timeout=SETTLE_SECONDS)
             raise
+        finally:
+            future.add_done_callback(_retrieve)
 
     def close(self) -> None:
         """Take no more calls; threads end with the call they are in."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _retrieve(future: asyncio.Future[T]) -> None:
+    # asyncio reports outcomes that nobody fetched; of a caller that left, nobody will.
+    if not future.cancelled():
+        future.exception()

@@ -261,7 +261,7 @@ class ModelStore:
         return await self._finish(number, fault, effect)
 
     async def _begin(self, verb: str, name: str) -> tuple[int, Fault | None]:
-        """Number, announce and perhaps fail an operation before its effect."""
+        """Give an operation its number and its fault, and let those before the effect happen."""
         number = self.operations
         self.operations += 1
         await self.schedule()
