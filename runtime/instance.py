@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,7 +17,6 @@ from runtime.backup import Backups
 from runtime.composition import Base
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate, Refused
-from runtime.engine import storage as layout
 from runtime.engine.process import Engine
 from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.handover import Declined, Turn
@@ -62,42 +61,47 @@ class Restored:
 
 
 class Instance:
-    """Wires gate, lineage, replica and writing into roles. One per process."""
+    """One instance: wires gate, lineage, replica and writing into roles. Made by `build`."""
 
-    def __init__(self, settings: Settings, repository: Repository) -> None:
-        self.name = f"{uuid.uuid4().hex[:12]}"
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        gate: Gate,
+        lineage: Lineage,
+        replica: Replica,
+        writing: Writing,
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.gate = gate
+        self.lineage = lineage
+        self.replica = replica
+        self.writing = writing
         self.role = Role.RESTORING
         self.restored: Restored | None = None
         self.fenced = False
         self.lost_writes = 0
         self.store_error: str | None = None
-        self.gate = Gate(self._acknowledge)
-        self.edge = Edge(settings, self.gate)
-        self.engine = Engine(settings)
-        self.replica = Replica(settings, self.engine, repository, self.edge)
-        self.lineage = Lineage(
-            repository,
-            self.name,
-            timeout_seconds=settings.handover_timeout_seconds,
-            outage=settings.store_outage,
-            clock=suspended_clock,
-        )
-        self.lineage.on_fenced = self._on_fenced
-        self.writing = Writing(settings, self.gate, self.lineage, Backups(settings, self.engine, self.gate, repository))
-        self.repository = repository
         self._settings = settings
+        self._clock = clock
         self._promotion: asyncio.Task[None] | None = None
+        gate.acknowledge = self._acknowledge
+        lineage.on_fenced = self._on_fenced
 
     async def boot(self) -> None:
         """Restore, take over, open. Raises whatever must not be read as 'no backup'; nothing was claimed then."""
         log.info("boot.started", message="Starting Qdrant with snapshot restore...", instance=self.name)
         started = asyncio.get_running_loop().time()
         settings = self._settings
-        if (aside := await asyncio.to_thread(layout.set_aside, settings.storage_dir)) is not None:
+        if (aside := self.replica.set_aside()) is not None:
             log.warning("boot.set_aside", message=f"The storage directory was not empty: its content is now in {aside}")
         while True:
             start, state = await selection.start(
-                self.repository, settings.restore_policy, production=settings.runtime_environment == "production"
+                self.lineage.repository,
+                settings.restore_policy,
+                production=settings.runtime_environment == "production",
             )
             turn = self._turn(restores=start is not Start.UNRESTORED)
             try:
@@ -233,12 +237,12 @@ class Instance:
             self.lineage,
             self.replica,
             timeout_seconds=self._settings.handover_timeout_seconds,
-            clock=suspended_clock,
+            clock=self._clock,
             restores=restores,
         )
 
     async def _start_new(self) -> None:
-        log.info("restore.nothing", message="No snapshot found to restore", repository=str(self.repository))
+        log.info("restore.nothing", message="No snapshot found to restore", repository=str(self.lineage.repository))
         await self.replica.place_nothing()
         await self.replica.start()
         if self._settings.instance_role == "auto":
@@ -300,6 +304,28 @@ class Instance:
             milliseconds=round(placed.seconds * 1000),
             total_milliseconds=round(seconds * 1000),
         )
+
+
+def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
+    """Return an instance of real parts."""
+    name = uuid.uuid4().hex[:12]
+    engine = Engine(settings)
+    lineage = Lineage(
+        repository,
+        name,
+        timeout_seconds=settings.handover_timeout_seconds,
+        outage=settings.store_outage,
+        clock=suspended_clock,
+    )
+    return Instance(
+        settings,
+        name=name,
+        gate=edge.gate,
+        lineage=lineage,
+        replica=Replica(settings, engine, repository, edge),
+        writing=Writing(settings, edge.gate, lineage, Backups(settings, engine, edge.gate, repository)),
+        clock=suspended_clock,
+    )
 
 
 def suspended_clock() -> float:

@@ -41,7 +41,7 @@ class Lineage:
         self.seen: HeadState | None = None
         self.unconfirmed_count = 0
         self.on_fenced: Callable[[], None] = lambda: None
-        self._repository = repository
+        self.repository = repository
         self._timeout = timeout_seconds
         self._outage: StoreOutage = outage
         self._clock = clock
@@ -76,7 +76,7 @@ class Lineage:
     async def look(self) -> HeadState | None:
         """Read HEAD and take note of it. Raises StoreError, IntegrityError."""
         sent = self._clock()
-        found = await self._repository.head()
+        found = await self.repository.head()
         self._note(found, sent)
         return found
 
@@ -96,17 +96,17 @@ class Lineage:
         """Make a new lineage, ours from the start. Raises Superseded when somebody else did."""
         head = Head(uuid.uuid4().hex, 1, self.instance, 0, None, None, clean=False, requested_by=None)
         sent = self._clock()
-        self._claimed(await self._repository.swap_head(head, 0), sent)
+        self._claimed(await self.repository.swap_head(head, 0), sent)
 
     async def claim(self, state: HeadState) -> None:
         """Take the lineage over as it was read in `state`. Raises Superseded when HEAD has changed since."""
         head = replace(state.head, epoch=state.head.epoch + 1, holder=self.instance, clean=False, requested_by=None)
         sent = self._clock()
-        self._claimed(await self._repository.swap_head(head, state.generation), sent)
+        self._claimed(await self.repository.swap_head(head, state.generation), sent)
 
     async def ask(self, state: HeadState, request: Request) -> HeadState:
         """Ask the writer to hand over. Raises Superseded when HEAD has changed since `state` was read."""
-        found = await self._repository.swap_head(replace(state.head, requested_by=request), state.generation)
+        found = await self.repository.swap_head(replace(state.head, requested_by=request), state.generation)
         self._note(found, self._clock())
         return found
 
@@ -125,7 +125,7 @@ class Lineage:
         StoreError (then the commit is pending, maybe done).
         """
         self._pending = manifest
-        name, sha256 = await self._repository.write_manifest(manifest)
+        name, sha256 = await self.repository.write_manifest(manifest)
         await self._change(
             lambda head: replace(head, seq=manifest.seq, manifest=name, manifest_sha256=sha256, clean=clean)
         )
@@ -189,14 +189,14 @@ class Lineage:
                 sent = self._clock()
                 state = self.seen
                 try:
-                    changed = await self._repository.swap_head(change(state.head), state.generation)
+                    changed = await self.repository.swap_head(change(state.head), state.generation)
                 except Superseded as superseded:
                     # What was found was read after `sent`: noting the earlier time only shortens the freshness.
                     self._note(superseded.found, sent)
                 else:
                     self._note(changed, sent)
                     return
-            raise StoreError(f"HEAD in {self._repository} changed {_MOST_SWAPS} times while it was being changed")
+            raise StoreError(f"HEAD in {self.repository} changed {_MOST_SWAPS} times while it was being changed")
 
     def _claimed(self, state: HeadState, sent: float) -> None:
         self._epoch = state.head.epoch

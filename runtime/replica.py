@@ -7,10 +7,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from runtime import restore, selection
 from runtime.engine import process
+from runtime.engine import storage as layout
 from runtime.engine.process import Engine
 from runtime.errors import EngineError, IntegrityError
 from runtime.logs import get_logger
@@ -57,6 +59,10 @@ class Replica:
         self._settings = settings
         self._repository = repository
         self._version: str | None = None
+
+    def set_aside(self) -> Path | None:
+        """Move what an earlier process left in the storage directory beside it; None when there was nothing."""
+        return layout.set_aside(self._settings.storage_dir)
 
     def holds(self, newest: str | None) -> bool:
         """Whether the directory holds what a lineage restores whose HEAD names `newest`, and nothing beyond."""

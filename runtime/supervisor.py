@@ -12,8 +12,10 @@ from aiohttp import web
 
 from runtime.api.app import agent_app
 from runtime.children import Child
+from runtime.edge.edge import Edge
+from runtime.edge.gate import Gate
 from runtime.errors import ConfigError, EngineError, RuntimeFailure
-from runtime.instance import Instance
+from runtime.instance import Instance, build
 from runtime.logs import get_logger
 from runtime.repository.open import open_store
 from runtime.repository.repository import Repository
@@ -44,23 +46,24 @@ async def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     store = open_store(settings.effective_backup_url, emulator_host=settings.emulator_host, project=settings.project)
-    instance = Instance(settings, Repository(store))
+    edge = Edge(settings, Gate())
+    instance = build(settings, Repository(store), edge)
     agent = web.AppRunner(agent_app(instance, settings), access_log=None, shutdown_timeout=0.5)
     try:
         await _listen(agent, settings.agent_port)
-        await instance.edge.start()
+        await edge.start()
         log.info("edge.listening", message=f"Listening on port {settings.port}", port=settings.port)
-        return await _live(instance, settings, ended)
+        return await _live(instance, edge, settings, ended)
     finally:
-        await _end(instance, agent)
+        await _end(instance, edge, agent)
 
 
-async def _live(instance: Instance, settings: Settings, ended: asyncio.Event) -> int:
+async def _live(instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Event) -> int:
     """Boot, then keep at it until a signal, or until something fails that only a new container mends."""
     tasks = [
         asyncio.create_task(instance.boot(), name="boot"),
         asyncio.create_task(ended.wait(), name="signal"),
-        asyncio.create_task(_keep_haproxy(instance), name="haproxy"),
+        asyncio.create_task(_keep_haproxy(edge), name="haproxy"),
     ]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -98,25 +101,25 @@ def _status_of(task: asyncio.Task[object]) -> int:
     return 0
 
 
-async def _keep_haproxy(instance: Instance) -> None:
+async def _keep_haproxy(edge: Edge) -> None:
     restarts = _Restarts()
-    while (child := instance.edge.haproxy) is not None:
+    while (child := edge.haproxy) is not None:
         status = await asyncio.shield(child.exited)
         restarts.note(child, status)
         log.error("haproxy.exited", message=f"HAProxy ended with status {status}: starting it again", status=status)
-        await instance.edge.start_haproxy()
+        await edge.start_haproxy()
 
 
 async def _keep_engine(instance: Instance) -> None:
     """Start Qdrant again on the same folder when it dies by itself: what it acknowledged survives that there."""
     restarts = _Restarts()
     while True:
-        child = instance.engine.child
+        child = instance.replica.engine.child
         if child is None:  # being replaced by the replica
             await asyncio.sleep(0.1)
             continue
         status = await asyncio.shield(child.exited)
-        if instance.engine.child is not child or instance.engine.stopping:
+        if instance.replica.engine.child is not child or instance.replica.engine.stopping:
             continue
         restarts.note(child, status)
         log.error("engine.exited", message=f"Qdrant ended with status {status}: starting it again", status=status)
@@ -150,11 +153,11 @@ async def _listen(agent: web.AppRunner, port: int) -> None:
         ) from error
 
 
-async def _end(instance: Instance, agent: web.AppRunner) -> None:
+async def _end(instance: Instance, edge: Edge, agent: web.AppRunner) -> None:
     """End the children and let go of everything; failures here have nothing left to harm."""
     with contextlib.suppress(RuntimeFailure, EngineError):
-        await instance.engine.stop(grace_seconds=0.3)
-    await instance.edge.stop()
-    await instance.engine.close()
+        await instance.replica.engine.stop(grace_seconds=0.3)
+    await edge.stop()
+    await instance.replica.engine.close()
     await agent.cleanup()
     log.info("shutdown.finished", message="Ended")

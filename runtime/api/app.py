@@ -103,13 +103,13 @@ class _Agent:
         """Return the committed backups, newest first."""
         if not access.may_read(request, self._settings):
             return _refused()
-        return web.json_response({"backups": await listing(self._instance.repository)})
+        return web.json_response({"backups": await listing(self._instance.lineage.repository)})
 
     async def backup(self, request: web.Request) -> web.Response:
         """Return one backup."""
         if not access.may_read(request, self._settings):
             return _refused()
-        return web.json_response(await describe(self._instance.repository, request.match_info["identifier"]))
+        return web.json_response(await describe(self._instance.lineage.repository, request.match_info["identifier"]))
 
 
 @web.middleware

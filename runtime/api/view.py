@@ -18,7 +18,7 @@ def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]
     age = unsaved_age(instance)
     target = settings.backup_max_age_seconds
     late = age is not None and age > 2 * target
-    serving = instance.role in (Role.WRITER, Role.STANDBY) and instance.engine.running
+    serving = instance.role in (Role.WRITER, Role.STANDBY) and instance.replica.engine.running
     healthy = serving and not late and instance.store_error is None
     restored = instance.restored
     facts: dict[str, Any] = {
@@ -36,7 +36,7 @@ def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]
             "failures": instance.writing.failures,
             "last_error": instance.writing.last_error,
         },
-        "store": {"url": str(instance.repository), "error": instance.store_error},
+        "store": {"url": str(instance.lineage.repository), "error": instance.store_error},
         "writes": {
             "refusal": instance.gate.refusal,
             "refused": instance.gate.refused_count,

@@ -29,6 +29,7 @@ class Edge:
     """HAProxy on the public port, the gate behind it. Started once, stopped once."""
 
     def __init__(self, settings: Settings, gate: Gate) -> None:
+        self.gate = gate
         self._folder = Path(tempfile.mkdtemp(prefix="edge-"))
         self._config = EdgeConfig(
             port=settings.port,

@@ -33,6 +33,11 @@ class Written:
     replaced: dict[str, int]
 
 
+async def _nobody() -> None:
+    """Refuse: nobody has said yet who may acknowledge."""
+    raise Refused("starting", retry_after=1)
+
+
 class Gate:
     """Lets writes through, holds them for moments, or refuses them. One per process, one event loop.
 
@@ -40,8 +45,10 @@ class Gate:
     it raises Refused when this instance may not acknowledge (not the writer, or not provably so right now).
     """
 
-    def __init__(self, acknowledge: Callable[[], Awaitable[None]], *, hold_limit_seconds: float = 10.0) -> None:
-        self._acknowledge = acknowledge
+    def __init__(
+        self, acknowledge: Callable[[], Awaitable[None]] | None = None, *, hold_limit_seconds: float = 10.0
+    ) -> None:
+        self.acknowledge = acknowledge or _nobody
         self._hold_limit = hold_limit_seconds
         self._refusal: Refused | None = Refused("starting", retry_after=1)
         self._open = asyncio.Event()
@@ -130,7 +137,7 @@ class Gate:
     async def confirm(self) -> None:
         """Return when this instance may acknowledge a write; raises Refused when it may not."""
         try:
-            await self._acknowledge()
+            await self.acknowledge()
         except Refused:
             self.refused_count += 1
             raise

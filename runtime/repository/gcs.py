@@ -14,7 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from runtime.repository.names import checked_name
+from runtime.repository.object_name import checked_name
 from runtime.repository.store import ByteSink, ByteSource, ObjectInfo
 from runtime.repository.threads import StoreThreads
 
@@ -77,9 +77,7 @@ class GcsStore:
         """Create an object from a stream (see Store), of which it holds two chunks at a time."""
         full = self._full(name)
         async with self._uploads:
-            return self._below(
-                await self._threads.stream(lambda abort: self._bucket().upload(full, source, abort))
-            )
+            return self._below(await self._threads.stream(lambda abort: self._bucket().upload(full, source, abort)))
 
     async def download(self, name: str, offset: int, length: int, sink: ByteSink) -> None:
         """Deliver a range (see Store)."""

@@ -168,9 +168,7 @@ class GcsBucket:
         """Delete that generation; none there is no error."""
         try:
             with self._explain.explained("storage.objects.delete", name):
-                self._bucket.blob(name).delete(
-                    if_generation_match=generation, timeout=self._timeout, retry=self._retry
-                )
+                self._bucket.blob(name).delete(if_generation_match=generation, timeout=self._timeout, retry=self._retry)
         except ObjectMissing:
             return
 
@@ -209,9 +207,7 @@ class GcsBucket:
     def _exists(self) -> bool:
         # Asked with the one right on the bucket that the container's account surely has: listing.
         try:
-            self._client.list_blobs(
-                self._bucket, max_results=1, timeout=self._timeout, retry=self._retry
-            ).__next__()
+            self._client.list_blobs(self._bucket, max_results=1, timeout=self._timeout, retry=self._retry).__next__()
         except StopIteration:
             return True
         except google.api_core.exceptions.NotFound:

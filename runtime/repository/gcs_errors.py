@@ -56,9 +56,7 @@ class Explainer:
         except api.GoogleAPICallError as error:
             raise self.status(int(error.code or 0), str(error.message), permission, name) from error
         except DataCorruption as error:
-            raise IntegrityError(
-                f"gs://{self._bucket}/{name}: {error}", hint="Look at the network"
-            ) from error
+            raise IntegrityError(f"gs://{self._bucket}/{name}: {error}", hint="Look at the network") from error
         except auth.DefaultCredentialsError as error:
             raise StoreDenied(
                 f"No credentials for gs://{self._bucket}",
@@ -90,11 +88,7 @@ class Explainer:
                 hint="Nothing was stored; look at the network and at this machine's memory",
             )
         said = f"HTTP {status}: {_short(text)}"
-        return (
-            self.unreachable(said)
-            if status in RETRIED_STATUS
-            else StoreDenied(f"{where} was refused, {said}")
-        )
+        return self.unreachable(said) if status in RETRIED_STATUS else StoreDenied(f"{where} was refused, {said}")
 
     def _missing(self, where: str, text: str) -> StoreError:
         # The service's own words; an emulator has others, so what has neither is asked about.

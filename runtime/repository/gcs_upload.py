@@ -43,9 +43,7 @@ class ResumableUpload:
         except BaseException:
             self._discard()
             raise
-        raise StoreUnreachable(
-            f"The upload of {self._transfer.name} ended without an object", hint="Try again"
-        )
+        raise StoreUnreachable(f"The upload of {self._transfer.name} ended without an object", hint="Try again")
 
     def _send_chunk(self, chunk: memoryview, checksum: str) -> ObjectInfo | None:
         start, end = self._persisted, self._persisted + len(chunk)
@@ -62,9 +60,7 @@ class ResumableUpload:
                 continue
             if answer.status_code in {200, 201}:
                 stored = answer.json()
-                return ObjectInfo(
-                    stored["name"], int(stored["size"]), int(stored["generation"]), stored["crc32c"]
-                )
+                return ObjectInfo(stored["name"], int(stored["size"]), int(stored["generation"]), stored["crc32c"])
             if answer.status_code != 308:
                 raise self._refused(answer)
             if not self._advanced(answer, end):
@@ -103,9 +99,7 @@ class ResumableUpload:
 
     def _refused(self, answer: requests.Response) -> Exception:
         if answer.status_code in {404, 410, 499}:
-            return StoreUnreachable(
-                f"The bucket forgot the upload of {self._transfer.name}", hint="Try again"
-            )
+            return StoreUnreachable(f"The bucket forgot the upload of {self._transfer.name}", hint="Try again")
         explain = self._transfer.explain
         return explain.status(answer.status_code, answer.text, PERMISSION, self._transfer.name)
 

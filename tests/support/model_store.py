@@ -20,7 +20,7 @@ from runtime.errors import (
     StoreUnreachable,
 )
 from runtime.repository.checksums import crc32c_of
-from runtime.repository.names import checked_name
+from runtime.repository.object_name import checked_name
 from runtime.repository.store import ByteSink, ByteSource, ObjectInfo
 
 T = TypeVar("T")
