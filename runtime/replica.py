@@ -1,0 +1,142 @@
+"""The local copy: one engine on one storage directory, brought to a backup and compared with it.
+
+Owns stopping, placing, starting and comparing. Decides nothing about who may write.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from runtime import restore, selection
+from runtime.engine import process
+from runtime.engine.process import Engine
+from runtime.errors import EngineError, IntegrityError
+from runtime.logs import get_logger
+from runtime.repository.head import Head
+from runtime.repository.manifest import Manifest
+from runtime.repository.repository import Repository
+from runtime.run_sink import Progress
+from runtime.selection import Choice
+from runtime.settings import Settings
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What was placed, and what it took."""
+
+    choice: Choice
+    files: int
+    bytes: int
+    seconds: float
+
+
+class Replica:
+    """One engine's data. `placed` is what its directory was last made to hold."""
+
+    def __init__(self, settings: Settings, engine: Engine, repository: Repository) -> None:
+        self.engine = engine
+        self.progress = Progress()
+        self.placed: Placed | None = None
+        self._untouched: Manifest | None = None
+        self._written_to = False
+        self._settings = settings
+        self._repository = repository
+        self._version: str | None = None
+
+    def holds(self, newest: str | None) -> bool:
+        """Whether the directory holds what a lineage restores whose HEAD names `newest`, and nothing beyond."""
+        return self.placed is not None and self.placed.choice.stands_for(newest) and not self._written_to
+
+    def opened_for_writes(self) -> None:
+        """From now on the engine may hold more than any backup."""
+        self._written_to = True
+
+    def settled(self, name: str | None, manifest: Manifest | None) -> None:
+        """Everything the engine holds is in this backup, and no write follows."""
+        self.placed = Placed(Choice(name, manifest), 0, 0, 0.0)
+        self._written_to = False
+
+    async def place(self, head: Head) -> Placed:
+        """Make the storage directory hold the newest intact backup of a lineage. The engine is stopped for it.
+
+        A damaged backup is passed over for the next older intact one, loudly, if RESTORE_FALLBACK allows it.
+        Raises IntegrityError, StoreError.
+        """
+        await self.engine.stop(grace_seconds=0)
+        self.placed = None
+        self._written_to = False
+        async for choice in selection.candidates(self._repository, head, self._settings.restore_fallback):
+            try:
+                self.placed = await self._place(choice)
+            except IntegrityError as error:
+                log.exception("restore.damaged", message=f"A backup is damaged: {error}", manifest=choice.name)
+                continue
+            return self.placed
+        raise IntegrityError(f"no backup in {self._repository} can be restored")
+
+    async def place_nothing(self) -> Placed:
+        """Make the storage directory empty: a new lineage starts so."""
+        await self.engine.stop(grace_seconds=0)
+        self._untouched = None
+        await asyncio.to_thread(restore.clear, self._settings.storage_dir)
+        self.placed = Placed(Choice(None, None), 0, 0, 0.0)
+        return self.placed
+
+    async def start(self) -> None:
+        """Start the engine on what was placed, and compare. Raises EngineError, IntegrityError."""
+        if self.placed is None:
+            raise EngineError("nothing was placed to start Qdrant on")
+        self._untouched = None
+        await self.engine.start()
+        if self.placed.choice.manifest is not None:
+            await self._compare(self.placed.choice.manifest)
+
+    async def _place(self, choice: Choice) -> Placed:
+        started = time.monotonic()
+        if choice.manifest is None:
+            return await self.place_nothing()
+        await self._refuse_newer(choice.manifest)
+        self.progress.files = self.progress.files_done = self.progress.bytes = self.progress.bytes_done = 0
+        untouched, self._untouched = self._untouched, None
+        await restore.place(
+            self._repository, choice.manifest, self._settings.storage_dir, self.progress, untouched=untouched
+        )
+        self._untouched = choice.manifest
+        return Placed(choice, self.progress.files, self.progress.bytes, time.monotonic() - started)
+
+    async def _refuse_newer(self, manifest: Manifest) -> None:
+        """Refuse a backup whose engine was a newer minor version: nobody promises that it opens."""
+        self._version = self._version or await process.version(self._settings)
+        if self._version and _minor(manifest.qdrant_version) > _minor(self._version):
+            raise EngineError(
+                f"the backup was made by Qdrant {manifest.qdrant_version}, this is {self._version}",
+                hint=f"Deploy the image with Qdrant v{manifest.qdrant_version}",
+            )
+
+    async def _compare(self, manifest: Manifest) -> None:
+        """Compare what the engine holds with what the backup says: a wrongly placed folder starts empty and ready."""
+        wrong = [difference async for difference in self._differences(manifest)]
+        if wrong:
+            await self.engine.stop(grace_seconds=0)
+            raise IntegrityError("Qdrant does not hold what was restored: " + "; ".join(wrong[:10]))
+
+    async def _differences(self, manifest: Manifest) -> AsyncIterator[str]:
+        admin = self.engine.admin
+        names, aliases = set(await admin.collections()), await admin.aliases()
+        for missing in sorted(manifest.collections.keys() - names):
+            yield f"collection {missing!r} is missing"
+        for extra in sorted(names - manifest.collections.keys()):
+            yield f"collection {extra!r} is not in the backup"
+        if aliases != dict(manifest.aliases):
+            yield f"aliases are {aliases}, not {dict(manifest.aliases)}"
+        for name in sorted(manifest.collections.keys() & names):
+            expected = manifest.collections[name].points
+            if expected is not None and (count := await admin.count(name)) != expected:
+                yield f"collection {name!r} has {count} points, not {expected}"
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
