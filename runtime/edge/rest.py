@@ -21,7 +21,7 @@ from runtime.edge.rest_routes import classify_rest
 
 PIECE_BYTES: Final = 64 * 1024
 # HAProxy's buffer is the limit of a request's head; this only has to be no smaller.
-HEAD_BYTES: Final = 32 * 1024
+HEAD_BYTES: Final = 64 * 1024
 # Cloud Run ends any request after an hour.
 LONGEST_ANSWER_SECONDS: Final = 3600.0
 # Qdrant closes an idle connection after 5 s: ours must be gone before, or a write would meet a closed one.

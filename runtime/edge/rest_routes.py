@@ -64,12 +64,10 @@ GET /collections/{c}/points/*
 GET /collections/{c}/shards
 GET /collections/{c}/snapshots
 GET /collections/{c}/snapshots/*
-GET /collections/{c}/shards/*/recovery_point
 GET /collections/{c}/shards/*/snapshot
 GET /collections/{c}/shards/*/snapshot/partial/manifest
 GET /collections/{c}/shards/*/snapshots
 GET /collections/{c}/shards/*/snapshots/*
-GET /collections/{c}/shards/*/wal
 POST /collections/{c}/facet
 POST /collections/{c}/points
 POST /collections/{c}/points/count

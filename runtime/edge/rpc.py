@@ -23,7 +23,7 @@ _UNLIMITED: Final = -1
 _SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _UNLIMITED),
     ("grpc.max_send_message_length", _UNLIMITED),
-    ("grpc.max_metadata_size", 32 * 1024),
+    ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),
 )
 _CHANNEL_OPTIONS: Final = (
