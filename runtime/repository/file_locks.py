@@ -48,10 +48,14 @@ def remove_abandoned(folder: Path) -> None:
     To be called, as `create_locked`, under one lock: so none is between its creation and its own lock.
     """
     for path in folder.iterdir():
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A living writer may be removing its own at this moment; it needs no lock for that.
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         try:
             if _lock(descriptor):
-                path.unlink()
+                path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 

@@ -56,7 +56,9 @@ class GcsStore:
     async def read(self, name: str) -> tuple[bytes, int]:
         """Return content and generation, from one answer (see Store)."""
         full = self._full(name)
-        return await self._call(lambda bucket: bucket.read(full))
+        return await self._threads.run(
+            lambda abort: self._bucket().read(full, abort), seconds=self._seconds, what=str(self)
+        )
 
     async def stat(self, name: str) -> ObjectInfo:
         """Return what the bucket knows (see Store)."""

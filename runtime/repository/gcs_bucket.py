@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import google.auth
 import requests.adapters
+from google.api_core.exceptions import NotFound
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
@@ -24,7 +25,7 @@ from runtime.errors import (
     StoreError,
 )
 from runtime.repository.checksums import crc32c_of
-from runtime.repository.gcs_download import download_range
+from runtime.repository.gcs_download import download_range, download_whole
 from runtime.repository.gcs_errors import Explainer
 from runtime.repository.gcs_transfer import Transfer
 from runtime.repository.gcs_upload import ResumableUpload
@@ -73,28 +74,9 @@ class GcsBucket:
         )
         self._bucket = self._client.bucket(name)
 
-    def read(self, name: str) -> tuple[bytes, int]:
-        """Return a small object's bytes and their generation, both from one answer.
-
-        A body that differs from its checksum is fetched once more: the wire may have been at fault, and the
-        caller would otherwise turn to an older backup.
-        """
-        for _ in range(2):
-            blob = self._bucket.blob(name)
-            with self._explain.explained("storage.objects.get", name):
-                data: bytes = blob.download_as_bytes(
-                    checksum=None,
-                    raw_download=True,
-                    single_shot_download=True,
-                    timeout=self._timeout,
-                    retry=self._retry,
-                )
-            # Not left to the library, which skips it when the server sends no checksum.
-            if blob.crc32c == crc32c_of(data):
-                return data, int(blob.generation)
-        raise IntegrityError(
-            f"gs://{self._name}/{name}: its bytes are not what its checksum says", hint="Use an older backup"
-        )
+    def read(self, name: str, abort: Abort) -> tuple[bytes, int]:
+        """Return a small object's bytes and their generation, both from one answer."""
+        return download_whole(self._transfer(name, abort), self._media_url(name))
 
     def stat(self, name: str) -> ObjectInfo:
         """Return what the bucket knows of an object."""
@@ -146,8 +128,7 @@ class GcsBucket:
             if not 0 <= offset <= size:
                 raise IntegrityError(f"gs://{self._name}/{name} has {size} bytes, not {offset}")
             return
-        url = f"{self._endpoint}/download/storage/v1/b/{quote(self._name)}/o/{quote(name, safe='')}?alt=media"
-        download_range(self._transfer(name, abort), url, offset, length, sink)
+        download_range(self._transfer(name, abort), self._media_url(name), offset, length, sink)
 
     def page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         """Return one page of the listing and where the next one starts."""
@@ -168,7 +149,9 @@ class GcsBucket:
         """Delete that generation; none there is no error."""
         try:
             with self._explain.explained("storage.objects.delete", name):
-                self._bucket.blob(name).delete(if_generation_match=generation, timeout=self._timeout, retry=self._retry)
+                self._bucket.blob(name).delete(
+                    if_generation_match=generation, timeout=self._timeout, retry=self._retry
+                )
         except ObjectMissing:
             return
 
@@ -177,6 +160,11 @@ class GcsBucket:
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._session.close()  # type: ignore[no-untyped-call]
         self._client.close()
+
+    def _media_url(self, name: str) -> str:
+        return (
+            f"{self._endpoint}/download/storage/v1/b/{quote(self._name)}/o/{quote(name, safe='')}?alt=media"
+        )
 
     def _transfer(self, name: str, abort: Abort) -> Transfer:
         return Transfer(self._session, self._explain, name, self._seconds, abort)
@@ -206,12 +194,14 @@ class GcsBucket:
 
     def _exists(self) -> bool:
         # Asked with the one right on the bucket that the container's account surely has: listing.
-        try:
-            self._client.list_blobs(self._bucket, max_results=1, timeout=self._timeout, retry=self._retry).__next__()
-        except StopIteration:
-            return True
-        except google.api_core.exceptions.NotFound:
-            return False
+        with self._explain.explained("storage.objects.list"):
+            listing = self._client.list_blobs(
+                self._bucket, max_results=1, timeout=self._timeout, retry=self._retry
+            )
+            try:
+                next(listing.pages, None)
+            except NotFound:
+                return False
         return True
 
     def _account(self) -> str:

@@ -64,7 +64,7 @@ class StoreThreads:
             ) from None
         finally:
             abort.set()
-            future.add_done_callback(_retrieve)
+            _let_go(future)
 
     async def stream(self, call: Callable[[Abort], T]) -> T:
         """Run a call that takes as long as its bytes do, and watches its own progress.
@@ -83,14 +83,14 @@ class StoreThreads:
                 await asyncio.wait({future}, timeout=SETTLE_SECONDS)
             raise
         finally:
-            future.add_done_callback(_retrieve)
+            _let_go(future)
 
     def close(self) -> None:
         """Take no more calls; threads end with the call they are in."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _retrieve(future: asyncio.Future[T]) -> None:
-    # asyncio reports outcomes that nobody fetched; of a caller that left, nobody will.
-    if not future.cancelled():
+def _let_go(future: asyncio.Future[T]) -> None:
+    # What has not started must not start after its caller left; what nobody fetched, asyncio would report.
+    if not future.cancel() and not future.cancelled():
         future.exception()
