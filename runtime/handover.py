@@ -60,7 +60,7 @@ class Turn:
                 observed = (state.generation, self._clock())
             silent = self._clock() - observed[1] >= self._timeout
             head = state.head
-            if self._may_claim(head) or silent:
+            if self._may_claim(head) or (silent and self._was_asked(head)):
                 self.forced = not head.clean
                 if await self._claim(state):
                     return
@@ -80,8 +80,16 @@ class Turn:
             return True
         return head.clean and (head.requested_by is None or head.requested_by.instance == self._lineage.instance)
 
+    def _was_asked(self, head: Head) -> bool:
+        """Whether HEAD shows a request that its writer had to answer: silence without one proves nothing."""
+        return head.requested_by is not None and head.requested_by.instance != head.holder
+
     def _should_ask(self, head: Head, reason: str) -> bool:
-        """Whether to put our request into HEAD: a starting instance goes before one that was only sent a write."""
+        """Whether to put our request into HEAD: a starting instance goes before one that was only sent a write.
+
+        Never into a HEAD that was let go, be it for another: that would steal the hand-over. Never in place of
+        another's otherwise: the writer might decline ours, and nobody would know that the other still waits.
+        """
         if head.clean:
             return False
         return head.requested_by is None or (reason == "start" and head.requested_by.reason == "write")

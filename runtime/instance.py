@@ -184,8 +184,8 @@ class Instance:
             return
         log.info("handover.yielding", message="Handing over to another instance", to=request.instance)
         self.lineage.begin_yielding()
-        drained = await self.gate.drained(seconds=_DRAIN_SECONDS)
         async with self._signs_of_life():
+            drained = await self.gate.drained(seconds=_DRAIN_SECONDS)
             await self.writing.save("handover", clean=True, must=True)
         self.lineage.stand_by()
         if drained:
@@ -199,9 +199,9 @@ class Instance:
 
         async def touch() -> None:
             while True:
-                await asyncio.sleep(self._settings.handover_timeout_seconds / 4)
                 with contextlib.suppress(StoreError, NotTheWriter):
                     await self.lineage.touch()
+                await asyncio.sleep(self._settings.handover_timeout_seconds / 5)
 
         task = asyncio.create_task(touch())
         try:
@@ -209,11 +209,11 @@ class Instance:
         finally:
             task.cancel()
 
-    async def _acknowledge(self) -> None:
+    async def _acknowledge(self) -> int:
         """Let a write through that this instance may acknowledge; become the writer for it if nobody needs to be."""
         if not self.lineage.is_writer and self.role is Role.STANDBY and self._settings.instance_role == "auto":
             await self._promoted()
-        await self.lineage.acknowledge()
+        return await self.lineage.acknowledge()
 
     async def _promoted(self) -> None:
         if self._promotion is None or self._promotion.done():

@@ -80,17 +80,18 @@ class Lineage:
         self._note(found, sent)
         return found
 
-    async def acknowledge(self) -> None:
-        """Return when a write may be acknowledged: HEAD was read, ours and unrequested, within half the time-out.
+    async def acknowledge(self) -> int:
+        """Return the epoch when a write may be acknowledged: HEAD was seen to be ours within half the time-out.
 
         Otherwise HEAD is read first. Raises Refused, with the reason for the client.
         """
-        self._refuse_unless_writer()
+        epoch = self._writing_epoch()
         if self._clock() < self._fresh_until:
-            return
+            return epoch
         async with self._reading:
             if self._clock() >= self._fresh_until:
                 await self._refresh()
+        return self._writing_epoch()
 
     async def create(self) -> None:
         """Make a new lineage, ours from the start. Raises Superseded when somebody else did."""
@@ -161,22 +162,23 @@ class Lineage:
         self._fresh_until = float("-inf")
         self._pending = None
 
-    def _refuse_unless_writer(self) -> None:
-        if not self.is_writer:
+    def _writing_epoch(self) -> int:
+        if self._epoch is None:
             raise Refused("this instance is not the writer", retry_after=1)
         if self._yielding:
             raise Refused("this instance is handing over to another", retry_after=1)
+        return self._epoch
 
     async def _refresh(self) -> None:
         try:
             await self.look()
         except (StoreError, IntegrityError) as error:
-            self._refuse_unless_writer()
+            self._writing_epoch()
             if self._outage == "accept" and isinstance(error, StoreError):
                 self.unconfirmed_count += 1
                 return
             raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
-        self._refuse_unless_writer()
+        self._writing_epoch()
         if self._clock() >= self._fresh_until:
             raise Refused("another instance asks to take over", retry_after=1)
 
@@ -194,7 +196,7 @@ class Lineage:
                     # What was found was read after `sent`: noting the earlier time only shortens the freshness.
                     self._note(superseded.found, sent)
                 else:
-                    self._note(changed, sent)
+                    self._note(changed, sent, own_change=True)
                     return
             raise StoreError(f"HEAD in {self.repository} changed {_MOST_SWAPS} times while it was being changed")
 
@@ -202,13 +204,13 @@ class Lineage:
         self._epoch = state.head.epoch
         self._yielding = False
         self._pending = None
-        self._note(state, sent)
+        self._note(state, sent, own_change=True)
 
-    def _note(self, found: HeadState | None, sent: float) -> None:
+    def _note(self, found: HeadState | None, sent: float, *, own_change: bool = False) -> None:
         """Take note of HEAD: fence ourselves, or know how long it may be relied on.
 
-        A HEAD that holds a request is not relied on: whoever asked may claim once a whole time-out has passed since,
-        so nothing may be acknowledged for longer than half of one unless the request was answered.
+        Reading a HEAD that holds a request adds nothing: whoever asked may claim once HEAD has not changed for a
+        whole time-out. A change of our own does, since it makes them start counting again.
         """
         if self.seen is not None and found is not None and found.generation < self.seen.generation:
             return
@@ -219,5 +221,5 @@ class Lineage:
         if not ours:
             self.stand_by()
             self.on_fenced()
-        elif self.request is None:
+        elif own_change or self.request is None:
             self._fresh_until = max(self._fresh_until, sent + self._timeout / 2)

@@ -33,7 +33,7 @@ class Written:
     replaced: dict[str, int]
 
 
-async def _nobody() -> None:
+async def _nobody() -> int:
     """Refuse: nobody has said yet who may acknowledge."""
     raise Refused("starting", retry_after=1)
 
@@ -41,12 +41,13 @@ async def _nobody() -> None:
 class Gate:
     """Lets writes through, holds them for moments, or refuses them. One per process, one event loop.
 
-    `acknowledge` is awaited before a write goes to the engine and again before its answer goes to the client;
-    it raises Refused when this instance may not acknowledge (not the writer, or not provably so right now).
+    `acknowledge` is awaited before a write goes to the engine and again before its answer goes to the client; it
+    returns the epoch this instance writes in, and raises Refused when it may not acknowledge (not the writer, or not
+    provably so right now).
     """
 
     def __init__(
-        self, acknowledge: Callable[[], Awaitable[None]] | None = None, *, hold_limit_seconds: float = 10.0
+        self, acknowledge: Callable[[], Awaitable[int]] | None = None, *, hold_limit_seconds: float = 10.0
     ) -> None:
         self.acknowledge = acknowledge or _nobody
         self._hold_limit = hold_limit_seconds
@@ -134,13 +135,20 @@ class Gate:
         if self._in_flight == 0:
             self._idle.set()
 
-    async def confirm(self) -> None:
-        """Return when this instance may acknowledge a write; raises Refused when it may not."""
+    async def confirm(self, epoch: int | None = None) -> int:
+        """Return the epoch in which a write may be acknowledged; raises Refused when it may not.
+
+        Asked again with the epoch of the first answer: an instance that lost the lineage in between and won it back
+        has placed its engine afresh, and the write is not in it.
+        """
         try:
-            await self.acknowledge()
+            now = await self.acknowledge()
         except Refused:
             self.refused_count += 1
             raise
+        if epoch is not None and now != epoch:
+            self._refuse_now(Refused("the lineage changed hands while the write was under way", retry_after=1))
+        return now
 
     def _refuse_now(self, refusal: Refused) -> None:
         self.refused_count += 1

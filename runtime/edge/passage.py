@@ -30,11 +30,11 @@ async def passage(gate: Gate, write: Write, resolve: Callable[[str], str]) -> As
     state = Passage(Outcome.UNTOUCHED)
     before = _resolved(write, resolve)
     try:
-        await gate.confirm()
+        epoch = await gate.confirm()
         state.outcome = Outcome.UNANSWERED
         yield state
         if state.outcome is Outcome.APPLIED:
-            await gate.confirm()
+            await gate.confirm(epoch)
     finally:
         after = _resolved(write, resolve)
         gate.leave(after if before == after else Write(Effect.UNKNOWN), state.outcome)

@@ -149,9 +149,7 @@ class GcsBucket:
         """Delete that generation; none there is no error."""
         try:
             with self._explain.explained("storage.objects.delete", name):
-                self._bucket.blob(name).delete(
-                    if_generation_match=generation, timeout=self._timeout, retry=self._retry
-                )
+                self._bucket.blob(name).delete(if_generation_match=generation, timeout=self._timeout, retry=self._retry)
         except ObjectMissing:
             return
 
@@ -162,9 +160,7 @@ class GcsBucket:
         self._client.close()
 
     def _media_url(self, name: str) -> str:
-        return (
-            f"{self._endpoint}/download/storage/v1/b/{quote(self._name)}/o/{quote(name, safe='')}?alt=media"
-        )
+        return f"{self._endpoint}/download/storage/v1/b/{quote(self._name)}/o/{quote(name, safe='')}?alt=media"
 
     def _transfer(self, name: str, abort: Abort) -> Transfer:
         return Transfer(self._session, self._explain, name, self._seconds, abort)
@@ -195,9 +191,7 @@ class GcsBucket:
     def _exists(self) -> bool:
         # Asked with the one right on the bucket that the container's account surely has: listing.
         with self._explain.explained("storage.objects.list"):
-            listing = self._client.list_blobs(
-                self._bucket, max_results=1, timeout=self._timeout, retry=self._retry
-            )
+            listing = self._client.list_blobs(self._bucket, max_results=1, timeout=self._timeout, retry=self._retry)
             try:
                 next(listing.pages, None)
             except NotFound:
