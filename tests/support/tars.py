@@ -158,7 +158,7 @@ def pack_of(files: Iterable[tuple[str, Content]]) -> bytes:
 
 
 _PART = st.text(
-    st.characters(blacklist_characters="/\0", blacklist_categories=("Cs", "Cc")), min_size=1, max_size=60
+    st.characters(exclude_characters="/\0", exclude_categories=("Cs", "Cc")), min_size=1, max_size=60
 ).filter(lambda part: part not in {".", ".."} and len(part.encode()) <= 200)
 
 PATHS = st.lists(_PART, min_size=1, max_size=6).map("/".join)
