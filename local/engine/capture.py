@@ -1,7 +1,7 @@
 """What a shard's stream holds: a copy of the files that are needed, taken while the shard stands still.
 
-Owns which files a manifest calls for and their order in the archive. The copy lies in a folder of its own until
-the stream has ended, because the engine changes its files in place.
+Owns which files a manifest calls for and their order in the archive. The copy lies in a folder of its own
+until the stream has ended, because the engine changes its files in place.
 """
 
 import json

@@ -45,7 +45,7 @@ class Collection:
 
     @staticmethod
     def create(folder: Path, body: Json, peer: int) -> "Collection":
-        """Make a new collection; its configuration is written last, so that a kill leaves none or all of it."""
+        """Make a new collection; its configuration comes last, so that a kill leaves none or all of it."""
         config = config_from_request(body)
         edge_config(config)
         write_text(folder / "version.info", STORAGE_VERSION)

@@ -1,4 +1,4 @@
-"""A collection's configuration: what a request asks for, completed with Qdrant's defaults, and as the engine wants it.
+"""A collection's configuration: what a request asks for, with Qdrant's defaults, and as the engine wants it.
 
 Owns the content of `config.json`; nothing here touches a disk.
 """

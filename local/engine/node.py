@@ -7,7 +7,9 @@ import secrets
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from local.engine.collection import Collection
 from local.engine.files import read_json, write_json
@@ -94,6 +96,12 @@ class Node:
         with self._lock:
             source.rename(self._folder / name)
             self._open(self._folder / name)
+
+    def restore(self, source: IO[bytes], name: str, unpack: Callable[[IO[bytes], Path], None]) -> None:
+        """Unpack a snapshot before anything is served; a failure leaves its half behind, as with the real one."""
+        half = self._folder / f"{name}.tmp"
+        unpack(source, half)
+        self.replace(name, half)
 
     def aliases(self, collection: str | None = None) -> list[Json]:
         """Answer all aliases, or those of one collection."""

@@ -1,6 +1,6 @@
 """One embedded engine from start to end: load, listen, flush now and then, stop.
 
-Owns the event loop and the pool of threads. Nothing listens before everything is loaded, as with the real server.
+Owns the event loop and the pool of threads. Nothing listens before all is loaded, as with the real server.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from local.engine import stock
 from local.engine.node import Node
 from local.engine.options import Options
 from local.engine.rest.app import application
@@ -23,6 +24,9 @@ _THREADS = 8
 def serve(options: Options) -> None:
     """Run until SIGTERM."""
     node = Node(options.storage, options.snapshots)
+    for path, name in options.restore:
+        with path.open("rb") as source:
+            node.restore(source, name, stock.unpack)
     with ThreadPoolExecutor(_THREADS) as pool:
         asyncio.run(_serve(node, options, pool))
 

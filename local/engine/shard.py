@@ -103,7 +103,7 @@ class Shard:
 
 
 def _delete_headless(segments: Path) -> None:
-    """Delete segments without a version file, as the real server does, and go on as if nothing had happened."""
+    """Delete segments without a version file, as the real server does, and go on as if nothing was."""
     for segment in list(segments.iterdir()):
         if segment.is_dir() and not (segment / "version.info").exists():
             print(f"WARN Deleting segment without version file: {segment}", file=sys.stderr)

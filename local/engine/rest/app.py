@@ -11,12 +11,13 @@ from concurrent.futures import Executor
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from local.engine.access import Access, Keys
 from local.engine.node import Node
 from local.engine.options import Options
 from local.engine.refusal import Json, Refusal
-from local.engine.rest import streams
+from local.engine.rest import snapshots, streams
 from local.engine.rest.calls import ROUTES, Answer, Call
 from local.engine.telemetry import metrics, telemetry
 
@@ -40,7 +41,8 @@ def application(node: Node, options: Options, pool: Executor) -> web.Application
     app.router.add_get("/metrics", _metrics(node, options.version))
     app.router.add_get("/telemetry", _telemetry(node, options.version, pool))
     streams.add_routes(app, node, options, pool)
-    for method, path, answer in ROUTES:
+    snapshots.add_download(app, node, pool)
+    for method, path, answer in (*ROUTES, *snapshots.ROUTES):
         app.router.add_route(method, path, _enveloped(node, answer, pool))
     return app
 
@@ -88,7 +90,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     )
 
 
-def _guard(keys: Keys) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _guard(keys: Keys) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path not in _OPEN:
