@@ -54,7 +54,7 @@ def take(shard: Path, target: Path, current: Json, wanted: Json | None, operatio
             copy = _copy(source / name, target / "segments" / segment / name)
             if copy is not None:
                 members.append(tar.Member(f"{inside}/{name}", path=copy))
-    log = wal.write_empty(target / "wal", max(operation, 1))
+    log = wal.write_empty(target / "wal", operation)
     small = [
         tar.Member(name, content=(shard / name).read_bytes())
         for name in _SHARD_FILES

@@ -20,7 +20,7 @@ from local.engine.files import read_json, write_json, write_text
 from local.engine.indexes import edge_schema, index_type
 from local.engine.operations import Plan, Planner
 from local.engine.queries import Searcher
-from local.engine.refusal import Json, field, malformed, not_found
+from local.engine.refusal import Json, Refusal, field, malformed, not_found
 from local.engine.shard import Shard
 from local.engine.vectors import VectorSchema
 
@@ -75,6 +75,11 @@ class Collection:
     def create_index(self, body: Json) -> int:
         """Index a payload field."""
         name, schema = field(body, "field_name"), body.get("field_schema") or body.get("field_type")
+        if schema is None:
+            raise Refusal(
+                400,
+                "Bad request: Can't auto-detect field type, please specify `field_schema` in the request",
+            )
         index_type(schema)
         number = self._apply(
             self._planner.everywhere(edge.UpdateOperation.create_field_index(name, edge_schema(schema)))

@@ -7,7 +7,7 @@ from typing import Final
 
 import qdrant_edge as edge
 
-from local.engine.refusal import Json, Refusal, malformed, unsupported, wrong_input
+from local.engine.refusal import Json, malformed, unsupported, wrong_input
 
 DISTANCES: Final = {
     "Cosine": edge.Distance.Cosine,
@@ -20,6 +20,7 @@ DATATYPES: Final = {
     "float16": edge.VectorStorageDatatype.Float16,
     "uint8": edge.VectorStorageDatatype.Uint8,
 }
+_MAX_SIZE: Final = 65536
 _HNSW: Final = {
     "m": 16,
     "ef_construct": 100,
@@ -113,18 +114,9 @@ def edge_config(config: Json) -> edge.EdgeConfig:
 
 
 def _check_vector(parameters: Json) -> None:
-    if not isinstance(parameters, dict) or "size" not in parameters or "distance" not in parameters:
+    known = isinstance(parameters, dict) and parameters.get("distance") in DISTANCES
+    if not known or type(parameters.get("size")) is not int or not 1 <= parameters["size"] <= _MAX_SIZE:
         raise malformed("data did not match any variant of untagged enum VectorsConfig")
-    if parameters["distance"] not in DISTANCES:
-        raise malformed(f"unknown variant `{parameters['distance']}`, expected one of {', '.join(DISTANCES)}")
-    size = parameters["size"]
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise malformed("invalid type for `size`, expected a positive integer")
-    if not 1 <= size <= 65536:
-        raise Refusal(
-            422,
-            f"Validation error in JSON body: [vectors.size: value {size} invalid, must be from 1 to 65536]",
-        )
 
 
 def _without_none(values: Json) -> Json:

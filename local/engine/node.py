@@ -98,7 +98,7 @@ class Node:
             self._open(self._folder / name)
 
     def restore(self, source: IO[bytes], name: str, unpack: Callable[[IO[bytes], Path], None]) -> None:
-        """Unpack a snapshot before anything is served; a failure leaves its half behind, as with the real one."""
+        """Unpack a snapshot before anything is served; a failure leaves its half, as with the real one."""
         half = self._folder / f"{name}.tmp"
         unpack(source, half)
         self.replace(name, half)

@@ -10,7 +10,7 @@ from uuid import UUID
 import qdrant_edge as edge
 
 from local.engine.conditions import edge_filter
-from local.engine.refusal import Json, field, malformed, not_found
+from local.engine.refusal import Json, Refusal, field, malformed, not_found
 from local.engine.routing import shard_of
 from local.engine.shard import Operation
 from local.engine.vectors import VectorSchema, point_id
@@ -61,12 +61,14 @@ class Planner:
 
     def _upsert(self, body: Json) -> Plan:
         if not isinstance(body, dict) or ("points" not in body and "batch" not in body):
-            raise malformed("data did not match any variant of untagged enum PointInsertOperations")
+            raise malformed("Invalid PointInsertOperations format")
         points = body["points"] if "points" in body else _unzip(body["batch"])
+        if not points:
+            raise Refusal(400, "Bad request: Empty update request")
         by_shard: dict[int, list[edge.Point]] = defaultdict(list)
         for point in points:
             identity = point_id(field(point, "id"))
-            vectors = self._schema.point_vectors(point.get("vector", {}))
+            vectors = self._schema.point_vectors(field(point, "vector"))
             shard = shard_of(identity, self._shards)
             by_shard[shard].append(edge.Point(identity, vectors, point.get("payload") or {}))
         return [(shard, _always(_Update.upsert_points(some))) for shard, some in by_shard.items()]
@@ -91,7 +93,7 @@ class Planner:
         if isinstance(body, dict) and body.get("filter") is not None:
             condition = edge_filter(body["filter"])
             return [(shard, _by_filter(by_filter, condition, *arguments)) for shard in range(self._shards)]
-        by_shard = self._group(field(body, "points"))
+        by_shard = self._group(_chosen(body))
         return [(shard, _existing(some, by_points, arguments)) for shard, some in by_shard.items()]
 
     def _update_vectors(self, body: Json) -> Plan:
@@ -140,6 +142,13 @@ def _require(engine: edge.EdgeShard, points: list[Identity]) -> None:
     for point in points:
         if str(point) not in there:
             raise not_found(f"No point with id {point} found")
+
+
+def _chosen(body: Json) -> list[Json]:
+    if not isinstance(body, dict) or body.get("points") is None:
+        raise malformed("Either list of point ids or filter must be provided")
+    points: list[Json] = body["points"]
+    return points
 
 
 def _strings(body: Json, name: str) -> list[str]:

@@ -16,6 +16,7 @@ from local.engine import capture, wal
 from local.engine.files import read_json, write_json
 from local.engine.refusal import Json, Refusal, wrong_input
 
+_FIRST_OPERATION = 1
 Operation = Callable[[edge.EdgeShard], edge.UpdateOperation | None]
 
 
@@ -32,8 +33,9 @@ class Shard:
         self._lock = threading.RLock()
         self._dirty = False
         self._clock = read_json(folder / "newest_clocks.json")
-        for name in ("segments", "wal"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "segments").mkdir(parents=True, exist_ok=True)
+        if not (folder / "wal").exists():
+            wal.write_empty(folder / "wal", _FIRST_OPERATION)
         write_json(folder / "shard_config.json", {"type": "ReplicaSet"})
         state = {"is_local": True, "this_peer_id": peer, "peers": {str(peer): "Active"}}
         write_json(folder / "replica_state.json", state)

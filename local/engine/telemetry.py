@@ -43,7 +43,17 @@ def telemetry(node: Node, level: int, version: str) -> Json:
         body["collections"]["collections"] = [
             _collection(collection, node.peer, level) for collection in node.collections()
         ]
+        body["collections"]["snapshots"] = [
+            {
+                "id": collection.name,
+                "running_snapshots": 0,
+                "running_snapshot_recovery": 0,
+                "total_snapshot_creations": 0,
+            }
+            for collection in node.collections()
+        ]
         body["memory"] = None
+        body["search_pool"] = {"mode": "high_io", "high_cpu_threads": 1, "high_io_threads": 1}
         body["hardware"] = {"collection_data": {}}
     return body
 

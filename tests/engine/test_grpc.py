@@ -7,7 +7,7 @@ from qdrant_client import QdrantClient, models
 from tests.support.engines import Engine
 
 UUID = "0194f3a0-7c1e-7d4e-9c63-2a2b0d1f4e55"
-PAYLOAD = {"n": 7, "text": "x", "nested": {"list": [1, None, 2.5, True]}}
+PAYLOAD = {"n": 700, "text": "x", "nested": {"list": [1, None, 2.5, True]}}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_scroll_pages_over_shards_in_order(client: QdrantClient, mixed: str) -> 
     seen = []
     offset: models.ExtendedPointId | None = None
     while True:
-        page, offset = client.scroll(mixed, limit=6, offset=offset)  # type: ignore[assignment]
+        page, offset = client.scroll(mixed, limit=6, offset=offset)
         seen += [record.id for record in page]
         if offset is None:
             break
@@ -180,11 +180,11 @@ def test_refusals_have_qdrants_codes(client: QdrantClient, mixed: str) -> None:
     """What is missing is not found, what is wrong is an invalid argument, each with Qdrant's sentence."""
     with pytest.raises(grpc.RpcError) as missing:
         client.count("nope")
-    assert missing.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
-    assert "Collection `nope` doesn't exist!" in missing.value.details()  # type: ignore[attr-defined]
+    assert missing.value.code() is grpc.StatusCode.NOT_FOUND
+    assert "Collection `nope` doesn't exist!" in missing.value.details()
     with pytest.raises(grpc.RpcError) as wrong:
         client.upsert(mixed, [models.PointStruct(id=1, vector={"dense": [1.0]})])
-    assert wrong.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert wrong.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_unwaited_write_is_acknowledged(client: QdrantClient, mixed: str) -> None:

@@ -93,7 +93,7 @@ def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
     if isinstance(expected, list):
         if not isinstance(actual, list) or bool(actual) != bool(expected):
             return [f"{where}: {actual!r} instead of {expected!r}"]
-        return [part for item in actual for part in differences(expected[0], item, where)]
+        return [part for pair in zip(expected, actual, strict=False) for part in differences(*pair, where)]
     kinds = [
         ("number" if type(value) in (int, float) else type(value).__name__) for value in (expected, actual)
     ]

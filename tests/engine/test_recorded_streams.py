@@ -2,6 +2,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import qdrant_edge as edge
@@ -11,6 +12,7 @@ from tests.support.engines import EMBEDDED, running
 from tests.support.streams import ShardState, place_collection
 
 SHARDS = range(2)
+Identity = int | UUID | str
 
 
 def streams(recorded: Path, *steps: str) -> list[ShardState]:
@@ -24,12 +26,12 @@ def streams(recorded: Path, *steps: str) -> list[ShardState]:
     return shards
 
 
-def expected_points(recorded: Path, step: str) -> dict[int, Any]:
+def expected_points(recorded: Path, step: str) -> dict[Identity, Any]:
     """Answer every point as the real server told it at a step, by id."""
     return {point["id"]: point for point in json.loads((recorded / "points" / f"{step}.json").read_text())}
 
 
-def opened_points(folders: Iterable[Path]) -> dict[int, Any]:
+def opened_points(folders: Iterable[Path]) -> dict[Identity, Any]:
     """Answer every point that the engine finds in shards, by id."""
     found = {}
     for folder in folders:
@@ -50,10 +52,10 @@ STEPS = [("1-full", ["1-full"]), ("2-incremental", ["1-full", "2-incremental"])]
 def test_recorded_streams_restore_every_point(
     recorded: Path, tmp_path: Path, step: str, steps: list[str]
 ) -> None:
-    """Streams of a real server, merged and placed, open with points, vectors and payloads exactly as recorded."""
+    """Streams of a real server, merged and placed, open with every point exactly as recorded."""
     for number, state in enumerate(streams(recorded, *steps)):
         state.place(tmp_path / str(number))
-    assert opened_points(tmp_path / str(number) for number in SHARDS) == expected_points(recorded, step)  # type: ignore[comparison-overlap]
+    assert opened_points(tmp_path / str(number) for number in SHARDS) == expected_points(recorded, step)
 
 
 def test_recorded_streams_restore_the_payload_indexes(recorded: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Engines for tests: the embedded one and, where `QDRANT_BIN` names it, the real one, started the same way."""
+"""Engines for tests: the embedded one and, where `QDRANT_BIN` names it, the real one, started alike."""
 
 import os
 import signal
