@@ -54,7 +54,7 @@ class Collection:
         return Collection(folder, peer)
 
     def change(self, body: Json) -> None:
-        """Change the configuration."""
+        """Change the configuration; what the engine itself goes by changes at the next start."""
         self.config = updated_config(self.config, body)
         write_json(self._folder / "config.json", self.config)
 
@@ -144,10 +144,10 @@ class Collection:
         """Answer the names of all vectors."""
         return [*dense_vectors(self.config), *sparse_vectors(self.config)]
 
-    def flush(self) -> None:
-        """Bring everything to the disk."""
+    def settle(self) -> None:
+        """Do what is to be done behind the answers."""
         for shard in self.shards:
-            shard.flush()
+            shard.settle()
 
     def close(self) -> None:
         """Let go of the folder."""

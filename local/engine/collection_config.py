@@ -105,7 +105,8 @@ def edge_config(config: Json) -> edge.EdgeConfig:
         vectors={name: _dense(parameters) for name, parameters in dense_vectors(config).items()},
         sparse_vectors={name: _sparse(parameters) for name, parameters in sparse_vectors(config).items()},
         on_disk_payload=config["params"].get("on_disk_payload"),
-        hnsw_config=_hnsw(config["hnsw_config"]),
+        # No graph: building one would hold the interpreter for minutes, and search is exact without it.
+        hnsw_config=_hnsw(config["hnsw_config"] | {"m": 0}),
         quantization_config=_quantization(config.get("quantization_config")),
         optimizers=edge.EdgeOptimizersConfig(
             default_segment_number=1, indexing_threshold=config["optimizer_config"].get("indexing_threshold")
@@ -136,7 +137,7 @@ def _dense(parameters: Json) -> edge.EdgeVectorParams:
         else None,
         datatype=DATATYPES[parameters["datatype"]] if "datatype" in parameters else None,
         quantization_config=_quantization(parameters.get("quantization_config")),
-        hnsw_config=_hnsw(_HNSW | hnsw) if hnsw else None,
+        hnsw_config=_hnsw(_HNSW | hnsw | {"m": 0}) if hnsw else None,
     )
 
 

@@ -146,10 +146,10 @@ class Node:
             write_json(self._storage / "aliases" / "data.json", aliases)
             self._aliases = aliases
 
-    def flush(self) -> None:
-        """Bring everything to the disk."""
+    def settle(self) -> None:
+        """Do what is to be done behind the answers."""
         for collection in self.collections():
-            collection.flush()
+            collection.settle()
 
 
 def _peer(path: Path) -> int:

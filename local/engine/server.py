@@ -1,4 +1,4 @@
-"""One embedded engine from start to end: load, listen, flush now and then, stop.
+"""One embedded engine from start to end: load, listen, settle now and then, stop.
 
 Owns the event loop and the pool of threads. Nothing listens before all is loaded, as with the real server.
 """
@@ -17,7 +17,7 @@ from local.engine.options import Options
 from local.engine.rest.app import application
 from local.engine.rpc.server import start_grpc
 
-_FLUSH_SECONDS = 5
+_SETTLE_SECONDS = 1
 _THREADS = 8
 
 
@@ -43,15 +43,15 @@ async def _serve(node: Node, options: Options, pool: Executor) -> None:
     print(
         f"INFO Embedded engine (qdrant-edge-py, not Qdrant) listening on {options.http_port}", file=sys.stderr
     )
-    await _flush_until(asked, node, pool)
+    await _settle_until(asked, node, pool)
     if options.term_seconds:
         await asyncio.sleep(options.term_seconds)
     await asyncio.gather(runner.cleanup(), grpc_server.stop(1))
 
 
-async def _flush_until(asked: asyncio.Event, node: Node, pool: Executor) -> None:
+async def _settle_until(asked: asyncio.Event, node: Node, pool: Executor) -> None:
     loop = asyncio.get_running_loop()
     while not asked.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), _FLUSH_SECONDS)
-        await loop.run_in_executor(pool, node.flush)
+            await asyncio.wait_for(asked.wait(), _SETTLE_SECONDS)
+        await loop.run_in_executor(pool, node.settle)

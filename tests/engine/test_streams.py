@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 import requests
 
-from tests.support.engines import EMBEDDED, Engine, running
+from tests.support.engines import EMBEDDED, Engine, running, wait_until
 from tests.support.streams import ShardState, names, place_collection
 
 Vector = list[float]
@@ -321,3 +321,27 @@ def test_slow_stream_keeps_its_instant(tmp_path: Path) -> None:
         with serving(restored(engine, EMBEDDED, tmp_path / "second", "c", state)) as second:
             assert set(second.points("c")) == set(range(20))
         assert list((engine.folder / "snapshots" / "tmp").iterdir()) == []
+
+
+def test_replaced_segments_leave_the_next_increment_whole(
+    engine: Engine, engine_argv: Sequence[str], collection: str, tmp_path: Path
+) -> None:
+    """When the optimizer puts a new segment in the place of one, the increment brings it and drops the old."""
+    body = {"vectors": {"size": 4, "distance": "Dot"}, "optimizers_config": {"indexing_threshold": 1}}
+    engine.result("PUT", f"/collections/{collection}", body)
+    upsert(engine, collection, range(20))
+    state = full(engine, collection)
+    upsert(engine, collection, range(10, 2000))
+
+    def replaced() -> bool:
+        path = f"/collections/{collection}/shards/0/snapshot/partial/manifest"
+        return not state.manifests.keys() <= engine.result("GET", path).keys()
+
+    wait_until(replaced, 20, "a new segment")
+    archive = stream(engine, collection, state.manifests)
+    assert archive is not None
+    merged = state.apply(archive)
+    gone = state.manifests.keys() - merged.manifests.keys()
+    assert not any(segment in name for name in merged.files for segment in gone)
+    with serving(restored(engine, engine_argv, tmp_path, collection, merged)) as second:
+        assert second.points(collection) == engine.points(collection)
