@@ -7,7 +7,9 @@ import secrets
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from local.engine.collection import Collection
 from local.engine.files import read_json, write_json
@@ -95,6 +97,12 @@ class Node:
             source.rename(self._folder / name)
             self._open(self._folder / name)
 
+    def restore(self, source: IO[bytes], name: str, unpack: Callable[[IO[bytes], Path], None]) -> None:
+        """Unpack a snapshot before anything is served; a failure leaves its half, as with the real one."""
+        half = self._folder / f"{name}.tmp"
+        unpack(source, half)
+        self.replace(name, half)
+
     def aliases(self, collection: str | None = None) -> list[Json]:
         """Answer all aliases, or those of one collection."""
         return [
@@ -138,10 +146,10 @@ class Node:
             write_json(self._storage / "aliases" / "data.json", aliases)
             self._aliases = aliases
 
-    def flush(self) -> None:
-        """Bring everything to the disk."""
+    def settle(self) -> None:
+        """Do what is to be done behind the answers."""
         for collection in self.collections():
-            collection.flush()
+            collection.settle()
 
 
 def _peer(path: Path) -> int:

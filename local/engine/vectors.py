@@ -115,9 +115,9 @@ def vector_to_json(vector: Json) -> Json:
 
 
 def shortest(numbers: Sequence[float]) -> list[float]:
-    """Answer 32-bit numbers as the shortest decimals that name them, which is how the real server prints them."""
+    """Answer 32-bit numbers as the shortest decimals that name them, as the real server prints them."""
     answer = list(numbers)
-    pending = range(len(answer))
+    pending = list(range(len(answer)))
     for digits in (7, 8, 9):
         decimals = [float(f"%.{digits}g" % numbers[index]) for index in pending]
         packed = struct.unpack(f"{len(decimals)}f", struct.pack(f"{len(decimals)}f", *decimals))

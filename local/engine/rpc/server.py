@@ -24,8 +24,8 @@ _CODES: Final = {
     422: grpc.StatusCode.INVALID_ARGUMENT,
 }
 _READS: Final = (
-    "Get", "List", "ListCollectionAliases", "ListAliases", "CollectionExists", "Scroll", "Search", "SearchBatch",
-    "Count", "Query", "QueryBatch",
+    "Get", "List", "ListCollectionAliases", "ListAliases", "CollectionExists",
+    "Scroll", "Search", "Count", "Query", "QueryBatch",
 )  # fmt: skip
 
 Method = Callable[[Any], Any]
