@@ -15,7 +15,7 @@ from runtime.errors import ConfigError
 
 IMAGE: Final = "qdrant/qdrant:v1.19.0"
 
-_UNTIL_STDIN_CLOSES: Final = "/qdrant/qdrant & engine=$!; (cat >/dev/null; kill -9 $engine) & wait $engine"
+_UNTIL_STDIN_CLOSES: Final = '/qdrant/qdrant "$@" & engine=$!; (cat >/dev/null; kill -9 $engine) & wait $engine'
 
 
 def docker_engine() -> Path:
@@ -25,10 +25,13 @@ def docker_engine() -> Path:
         or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
     ):
         raise ConfigError("no Docker daemon answers", hint="Start Docker, or run `make demo` without ENGINE=docker")
-    known = subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False).returncode == 0
-    if not known and subprocess.run(["docker", "pull", "--quiet", IMAGE], check=False).returncode:
+    if not _succeeds("docker", "image", "inspect", IMAGE) and not _succeeds("docker", "pull", "--quiet", IMAGE):
         raise ConfigError(f"the image {IMAGE} cannot be had", hint="Check the network, or pull it yourself")
     return Path(__file__).with_name("qdrant-in-docker")
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def main() -> None:
@@ -42,10 +45,10 @@ def main() -> None:
             *("docker", "run", "--rm", "--interactive", "--network=host", f"--user={os.getuid()}:{os.getgid()}"),
             f"--volume={folder}:{folder}",
             *variables,
-            *("--entrypoint=sh", IMAGE, "-c", _UNTIL_STDIN_CLOSES),
+            *("--entrypoint=sh", IMAGE, "-c", _UNTIL_STDIN_CLOSES, "qdrant", *sys.argv[1:]),
         ],
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

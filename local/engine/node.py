@@ -69,9 +69,7 @@ class Node:
             if name in self._collections:
                 raise conflict(f"Collection `{name}` already exists!")
             if name in self._aliases:
-                raise wrong_input(
-                    f"Can't create collection with name {name}. Alias with the same name already exists"
-                )
+                raise wrong_input(f"Can't create collection with name {name}. Alias with the same name already exists")
             folder = self._folder / name
             shutil.rmtree(folder, ignore_errors=True)
             self._collections[name] = Collection.create(folder, body, self.peer)

@@ -40,9 +40,7 @@ async def _serve(node: Node, options: Options, pool: Executor) -> None:
     runner = web.AppRunner(application(node, options, pool), access_log=None, handle_signals=False)
     await runner.setup()
     await web.TCPSite(runner, options.host, options.http_port).start()
-    print(
-        f"INFO Embedded engine (qdrant-edge-py, not Qdrant) listening on {options.http_port}", file=sys.stderr
-    )
+    print(f"INFO Embedded engine (qdrant-edge-py, not Qdrant) listening on {options.http_port}", file=sys.stderr)
     await _settle_until(asked, node, pool)
     if options.term_seconds:
         await asyncio.sleep(options.term_seconds)

@@ -90,9 +90,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         # A body of the right syntax and the wrong form: the real server's parser says so in its own words.
         status, text = 400, f"Format error in JSON body: {error}"
-    return web.json_response(
-        {"status": {"error": text}, "time": time.perf_counter() - started}, status=status
-    )
+    return web.json_response({"status": {"error": text}, "time": time.perf_counter() - started}, status=status)
 
 
 def _guard(keys: Keys) -> Middleware:
@@ -130,9 +128,7 @@ def _constant(text: str) -> Handler:
 
 def _root(version: str) -> Handler:
     async def handle(_request: web.Request) -> web.Response:
-        return web.json_response(
-            {"title": "qdrant - vector search engine", "version": version, "commit": "embedded"}
-        )
+        return web.json_response({"title": "qdrant - vector search engine", "version": version, "commit": "embedded"})
 
     return handle
 
