@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from runtime.edge.effects import Effect, Outcome, Write
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure
+class Refused(Exception):
     """A write the gate does not let through; told to the client as 503 in Qdrant's error shape."""
 
     def __init__(self, reason: str, *, retry_after: int) -> None:
@@ -40,9 +40,7 @@ class Gate:
     it raises Refused when this instance may not acknowledge (not the writer, or not provably so right now).
     """
 
-    def __init__(
-        self, acknowledge: Callable[[], Awaitable[None]], *, hold_limit_seconds: float = 10.0
-    ) -> None:
+    def __init__(self, acknowledge: Callable[[], Awaitable[None]], *, hold_limit_seconds: float = 10.0) -> None:
         self._acknowledge = acknowledge
         self._hold_limit = hold_limit_seconds
         self._refusal: Refused | None = Refused("starting", retry_after=1)

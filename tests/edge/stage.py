@@ -1,13 +1,15 @@
 """A real HAProxy in front of recorders, or of a real gate, for as long as a block lasts."""
 
 import asyncio
+import functools
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec
 
 import aiohttp
 from aiohttp import web
@@ -19,6 +21,7 @@ from runtime.edge.rest import rest_app, rest_runner
 from runtime.edge.rpc import RpcGate
 from tests.edge.recorder import Recorder, RpcRecorder
 
+P = ParamSpec("P")
 BOUND_SECONDS = 10.0
 
 
@@ -129,6 +132,17 @@ async def gate_stage(gate: Gate, *, resolve: Callable[[str], str] = str) -> Asyn
             await rpc.stop(grace_seconds=0)
             engine.close()
             await engine_rpc.close()
+
+
+def in_loop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
+    """Run an async test in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        """Run it."""
+        asyncio.run(test(*args, **kwargs))
+
+    return run
 
 
 def free_port() -> int:
