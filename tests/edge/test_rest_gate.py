@@ -1,5 +1,6 @@
 """The gate's REST side between a real client and a recording engine."""
 
+import asyncio
 import gzip
 import json
 
@@ -143,3 +144,16 @@ async def test_a_large_answer_is_streamed() -> None:
 def test_a_status_says_how_far_a_write_got(status: int, outcome: Outcome) -> None:
     """Only what cannot have touched data is UNTOUCHED; doubt is UNANSWERED."""
     assert outcome_of(status) is outcome
+
+
+@in_loop
+async def test_a_header_that_is_no_text_fails_only_its_own_request() -> None:
+    """Bytes that cannot be carried are told as such or carried; the place is given back either way."""
+    async with gate_stage(open_gate()) as stage, stage.client() as client:
+        reader, writer = await asyncio.open_unix_connection(stage.rest)
+        writer.write(f"PUT {UPSERT} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nX: ".encode() + b"\xff\r\n\r\n{}")
+        assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] in {b"200", b"400"}
+        writer.close()
+        assert stage.gate.in_flight == 0
+        async with client.put(UPSERT, data=b"{}") as answer:
+            assert answer.status == 200
