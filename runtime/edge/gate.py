@@ -14,10 +14,7 @@ from runtime.edge.effects import Effect, Outcome, Write
 
 _MOST_NAMES = 10_000
 
-<<<<<<< HEAD
 
-=======
->>>>>>> 566ddca7fe7028c90f052a11ca640bae2a7f99f9
 class Refused(Exception):
     """A write the gate does not let through; told to the client as 503 in Qdrant's error shape."""
 
@@ -51,15 +48,10 @@ class Gate:
     provably so right now).
     """
 
-<<<<<<< HEAD
     def __init__(
         self, acknowledge: Callable[[], Awaitable[int]] | None = None, *, hold_limit_seconds: float = 10.0
     ) -> None:
         self.acknowledge = acknowledge or _nobody
-=======
-    def __init__(self, acknowledge: Callable[[], Awaitable[None]], *, hold_limit_seconds: float = 10.0) -> None:
-        self._acknowledge = acknowledge
->>>>>>> 566ddca7fe7028c90f052a11ca640bae2a7f99f9
         self._hold_limit = hold_limit_seconds
         self._refusal: Refused | None = Refused("starting", retry_after=1)
         self._open = asyncio.Event()
