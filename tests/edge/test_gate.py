@@ -12,8 +12,9 @@ from tests.edge.stage import in_loop, until
 POINTS = Write(Effect.POINTS, "c")
 
 
-async def always() -> None:
-    """Acknowledge everything."""
+async def always() -> int:
+    """Acknowledge everything, in one epoch."""
+    return 1
 
 
 def open_gate(*, hold_limit_seconds: float = 10.0) -> Gate:
@@ -128,7 +129,7 @@ async def test_what_a_write_may_have_changed_is_counted(
 async def test_a_write_that_may_not_begin_leaves_no_mark() -> None:
     """Refused before the engine saw it: the place is given back and nothing is counted."""
 
-    async def never() -> None:
+    async def never() -> int:
         """Refuse."""
         raise Refused("not the writer", retry_after=2)
 
@@ -145,10 +146,11 @@ async def test_a_write_that_was_applied_but_may_not_be_told_is_counted() -> None
     """Leadership lost meanwhile: the client hears a refusal, the backup still looks."""
     answers = iter([True, False])
 
-    async def once() -> None:
+    async def once() -> int:
         """Acknowledge the first time only."""
         if not next(answers):
             raise Refused("superseded", retry_after=1)
+        return 1
 
     gate = Gate(once)
     gate.admit()
@@ -195,3 +197,24 @@ def test_only_what_changes_data_takes_a_place() -> None:
     assert takes_place(Write(Effect.UNKNOWN))
     assert not takes_place(None)
     assert not takes_place(Write(Effect.NOTHING))
+
+
+def test_a_write_is_not_acknowledged_in_another_epoch_than_it_entered_in() -> None:
+    """An instance that lost the lineage and won it back has placed its engine afresh: the write is not in it."""
+
+    async def story() -> None:
+        epochs = iter((3, 5))
+
+        async def regained() -> int:
+            """Write in epoch 3, then in epoch 5."""
+            return next(epochs)
+
+        gate = Gate(regained)
+        gate.admit()
+        with pytest.raises(Refused, match="changed hands"):
+            async with passage(gate, POINTS, str) as place:
+                place.outcome = Outcome.APPLIED
+        assert gate.in_flight == 0
+        assert gate.refused_count == 1
+
+    asyncio.run(story())

@@ -75,10 +75,11 @@ async def test_a_success_is_not_told_when_leadership_was_lost_meanwhile() -> Non
     """The second confirmation decides; the write counts all the same."""
     rights = iter([True, False])
 
-    async def once() -> None:
+    async def once() -> int:
         """Acknowledge the first time only."""
         if not next(rights):
             raise Refused("superseded", retry_after=1)
+        return 1
 
     gate = Gate(once)
     gate.admit()
