@@ -269,6 +269,7 @@ class Writer:
         self._thread.join(30)
 
     def _run(self) -> None:
+        """Write until told to stop."""
         for number in itertools.count():
             if self._stop.is_set():
                 return
@@ -326,7 +327,7 @@ def test_slow_stream_keeps_its_instant(tmp_path: Path) -> None:
 def test_replaced_segments_leave_the_next_increment_whole(
     engine: Engine, engine_argv: Sequence[str], collection: str, tmp_path: Path
 ) -> None:
-    """When the optimizer puts a new segment in the place of one, the increment brings it and drops the old."""
+    """When the optimizer puts a new segment in another's place, the increment brings it and drops the old."""
     body = {"vectors": {"size": 4, "distance": "Dot"}, "optimizers_config": {"indexing_threshold": 1}}
     engine.result("PUT", f"/collections/{collection}", body)
     upsert(engine, collection, range(20))

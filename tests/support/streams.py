@@ -62,6 +62,7 @@ def place_collection(source: Path, target: Path, shards: Iterable[ShardState]) -
 
 
 def _named(name: str, manifests: dict[str, Any]) -> bool:
+    """Answer whether the manifests still know a file."""
     parts = name.split("/", 3)
     if len(parts) < 4 or parts[0] != "segments":
         return False
