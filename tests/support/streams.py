@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 
+_BLOCK = 64 * 1024
+
+
 @dataclass
 class ShardState:
     """What the streams so far say a shard consists of: contents by path, manifests by segment."""
@@ -42,7 +45,18 @@ class ShardState:
         for name, content in self.files.items():
             path = shard / name.replace("/files/", "/", 1)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            _write_sparse(path, content)
+
+
+def _write_sparse(path: Path, content: bytes) -> None:
+    """Write a file and leave its empty blocks out, as it lay where it came from."""
+    with path.open("wb") as file:
+        for at in range(0, len(content), _BLOCK):
+            block = content[at : at + _BLOCK]
+            if block.count(0) < len(block):
+                file.seek(at)
+                file.write(block)
+        file.truncate(len(content))
 
 
 def names(stream: bytes) -> list[str]:
