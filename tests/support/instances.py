@@ -61,6 +61,14 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended; what nobody has collected yet has."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def environment(**more: str) -> dict[str, str]:
     """Return what a program under test runs in: none of the caller's settings, the engine that is asked for."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -188,8 +196,7 @@ class Instance:
         orphans = list(self.children().values())
         self.process.kill()
         self.ended()
-        _, alive = psutil.wait_procs(orphans, timeout=5)
-        assert not alive, f"children outlived {self.name}: {alive}"
+        eventually(lambda: all(map(is_gone, orphans)), 5, f"the children of {self.name} are gone: {orphans}")
 
     def __str__(self) -> str:
         tail = "\n".join(self.output.splitlines()[-_TAIL_LINES:])
