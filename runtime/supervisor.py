@@ -17,7 +17,7 @@ from runtime.edge.gate import Gate
 from runtime.errors import ConfigError, EngineError, RuntimeFailure
 from runtime.instance import Instance, build
 from runtime.logs import get_logger
-from runtime.repository.open import open_store
+from runtime.repository.open import open_store, prepare
 from runtime.repository.repository import Repository
 from runtime.settings import Settings
 
@@ -51,6 +51,7 @@ async def serve(settings: Settings) -> int:
     agent = web.AppRunner(agent_app(instance, settings), access_log=None, shutdown_timeout=0.5)
     try:
         await _listen(agent, settings.agent_port)
+        await prepare(store)
         await edge.start()
         log.info("edge.listening", message=f"Listening on port {settings.port}", port=settings.port)
         return await _live(instance, edge, settings, ended)

@@ -12,7 +12,7 @@ _PANIC = 101
 def main() -> int:
     """Run the engine; answer the exit code the real binary would have."""
     try:
-        options = Options.from_env()
+        options = Options.read(sys.argv[1:])
     except ConfigError as error:
         print(error, file=sys.stderr)
         return error.exit_code
