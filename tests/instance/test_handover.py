@@ -12,7 +12,7 @@ from tests.support.workload import make, numbers, put_numbers
 
 HANDOVERS = 10
 # Long enough that no hand-over here can be a claim by time-out.
-PATIENT = {"HANDOVER_TIMEOUT_SECONDS": "30", "HANDOVER_IDLE_SECONDS": "0.3", "BACKUP_MAX_AGE_SECONDS": "60"}
+PATIENT = {"HANDOVER_TIMEOUT_SECONDS": "30", "HANDOVER_IDLE_SECONDS": "1", "BACKUP_MAX_AGE_SECONDS": "60"}
 
 
 def write(instance: Instance, number: int) -> int:
@@ -46,8 +46,8 @@ def test_ten_hand_overs_under_load_lose_nothing(fleet: Fleet) -> None:
     held = numbers(current, "c") - {REGISTER}
     assert {each.number for each in load.acknowledged} <= held
     assert held <= set(range(1, load.last + 2))
-    manifests = linear_history(current.settings)
-    assert sum(manifest.reason == "handover" for manifest in manifests) >= HANDOVERS
+    linear_history(current.settings)
+    assert head(current.settings).epoch > HANDOVERS
     assert not any(instance.events("writer.fenced") for instance in fleet.instances)
     print("write pauses of hand-overs (s):", " ".join(f"{gap:.2f}" for gap in gaps))
 
