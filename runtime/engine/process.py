@@ -90,6 +90,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "QDRANT__STORAGE__STORAGE_PATH": str(settings.storage_dir.resolve()),
         "QDRANT__STORAGE__SNAPSHOTS_PATH": str(settings.storage_dir.resolve().with_name("engine-snapshots")),
     }
+    # It would be written into the current directory, which is read-only in the container.
+    ours["QDRANT_INIT_FILE_PATH"] = str(settings.storage_dir.resolve().with_name("engine-initialized"))
     if settings.api_key:
         ours["QDRANT__SERVICE__API_KEY"] = settings.api_key
     if settings.read_only_api_key:
