@@ -35,6 +35,7 @@ log = get_logger()
 _WRITE_WAITS_SECONDS = 5.0
 _LONGEST_TURN_SECONDS = 300.0
 _DRAIN_SECONDS = 5.0
+_POLL_AFTER_OPENING_SECONDS = 0.2
 
 
 class Role(StrEnum):
@@ -87,6 +88,7 @@ class Instance:
         self._settings = settings
         self._clock = clock
         self._promotion: asyncio.Task[None] | None = None
+        self._opened_at = float("-inf")
         gate.acknowledge = self._acknowledge
         lineage.on_fenced = self._on_fenced
 
@@ -127,7 +129,7 @@ class Instance:
         """Keep an eye on HEAD for as long as the process lives: requests, other writers, newer backups."""
         poll = min(2.0, self._settings.handover_timeout_seconds / 5)
         while True:
-            await asyncio.sleep(poll)
+            await asyncio.sleep(min(poll, _POLL_AFTER_OPENING_SECONDS) if self._opened_lately() else poll)
             try:
                 await self._look()
             except (StoreError, IntegrityError) as error:
@@ -177,7 +179,7 @@ class Instance:
 
     async def _answer(self, request: Request) -> None:
         """Yield to an instance that starts; to one that was sent a write only when we have had none for a while."""
-        idle = asyncio.get_running_loop().time() - self.gate.last_write_at
+        idle = asyncio.get_running_loop().time() - max(self.gate.last_write_at, self._opened_at)
         if request.reason == "write" and idle < self._settings.handover_idle_seconds and not self.lineage.is_yielding:
             await self.lineage.decline()
             log.info("handover.declined", message="Kept the lineage: this instance has writes itself")
@@ -218,6 +220,12 @@ class Instance:
     async def _promoted(self) -> None:
         if self._promotion is None or self._promotion.done():
             self._promotion = asyncio.create_task(self._promote())
+            with contextlib.suppress(StoreError, IntegrityError):  # the promotion itself will say so
+                await self.lineage.look()
+        asked = self.lineage.request
+        if asked is not None and asked.reason == "start":
+            # The traffic is about to go there; what is held here would only be late.
+            raise Refused("another instance is starting and takes over", retry_after=1)
         try:
             await asyncio.wait_for(asyncio.shield(self._promotion), _WRITE_WAITS_SECONDS)
         except TimeoutError:
@@ -255,10 +263,15 @@ class Instance:
             choice.skipped if choice else (),
         )
         self.replica.opened_for_writes()
+        self._opened_at = asyncio.get_running_loop().time()
         self.fenced = False
         self.role = Role.WRITER
         self.gate.admit()
         log.info("writer.opened", message="This instance is the writer", epoch=self.lineage.epoch)
+
+    def _opened_lately(self) -> bool:
+        """Whether it became the writer a moment ago: then the one before it may be asking already."""
+        return asyncio.get_running_loop().time() - self._opened_at < self._settings.handover_idle_seconds
 
     def _stand_by(self) -> None:
         self.role = Role.STANDBY

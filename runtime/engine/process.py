@@ -100,9 +100,15 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 async def version(settings: Settings) -> str | None:
-    """Return what the engine's program says its version is, before it runs; None when it does not say."""
+    """Return what the engine's program says its version is, before it runs; None when it does not say.
+
+    Raises ConfigError when there is no such program.
+    """
     child = await asyncio.create_subprocess_exec(
-        settings.qdrant_bin, "--version", env=environment(settings), stdout=asyncio.subprocess.PIPE
+        children.find("Qdrant", settings.qdrant_bin),
+        "--version",
+        env=environment(settings),
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         output, _ = await asyncio.wait_for(child.communicate(), 10)
