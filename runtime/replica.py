@@ -5,12 +5,11 @@ Owns stopping, placing, starting and comparing. Decides nothing about who may wr
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from runtime import restore, selection
+from runtime import comparison, restore, selection
 from runtime.engine import process
 from runtime.engine import storage as layout
 from runtime.engine.process import Engine
@@ -144,35 +143,12 @@ class Replica:
         return Placed(choice, self.progress.files, self.progress.bytes, time.monotonic() - started)
 
     async def _refuse_newer(self, manifest: Manifest) -> None:
-        """Refuse a backup whose engine was a newer minor version: nobody promises that it opens."""
         self._version = self._version or await process.version(self._settings)
-        if self._version and _minor(manifest.qdrant_version) > _minor(self._version):
-            raise EngineError(
-                f"the backup was made by Qdrant {manifest.qdrant_version}, this is {self._version}",
-                hint=f"Deploy the image with Qdrant v{manifest.qdrant_version}",
-            )
+        comparison.refuse_newer(manifest, self._version)
 
     async def _compare(self, manifest: Manifest) -> None:
-        """Compare what the engine holds with what the backup says: a wrongly placed folder starts empty and ready."""
-        wrong = [difference async for difference in self._differences(manifest)]
+        """Compare what the engine holds with what the backup says."""
+        wrong = await comparison.differences(self.engine.admin, manifest)
         if wrong:
             await self.stop()
             raise IntegrityError("Qdrant does not hold what was restored: " + "; ".join(wrong[:10]))
-
-    async def _differences(self, manifest: Manifest) -> AsyncIterator[str]:
-        admin = self.engine.admin
-        names, aliases = set(await admin.collections()), await admin.aliases()
-        for missing in sorted(manifest.collections.keys() - names):
-            yield f"collection {missing!r} is missing"
-        for extra in sorted(names - manifest.collections.keys()):
-            yield f"collection {extra!r} is not in the backup"
-        if aliases != dict(manifest.aliases):
-            yield f"aliases are {aliases}, not {dict(manifest.aliases)}"
-        for name in sorted(manifest.collections.keys() & names):
-            expected = manifest.collections[name].points
-            if expected is not None and (count := await admin.count(name)) != expected:
-                yield f"collection {name!r} has {count} points, not {expected}"
-
-
-def _minor(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2])
