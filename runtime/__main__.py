@@ -6,6 +6,8 @@ import sys
 from runtime.cli import main
 
 if __name__ == "__main__":
+    # gRPC's fork handlers serve programs that go on in Python after a fork; ours start other programs.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()

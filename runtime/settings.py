@@ -163,8 +163,8 @@ class Settings:
         contract.RESTORE_POLICY,
         _choice(RestorePolicy),
         "if-exists",
-        "`if-exists` starts empty only in a bucket without a lineage, `required` never does, `never` restores nothing "
-        "and refuses a bucket that holds data.",
+        "`if-exists` starts empty only in a bucket without a backup, `required` never does; `never` starts empty "
+        "whatever there is, which production refuses over data.",
     )
     restore_fallback: RestoreFallback = _setting(
         contract.RESTORE_FALLBACK,

@@ -1,7 +1,7 @@
 """What a shard's stream holds: a copy of the files that are needed, taken while the shard stands still.
 
-Owns which files a manifest calls for and their order in the archive. The copy lies in a folder of its own until
-the stream has ended, because the engine changes its files in place.
+Owns which files a manifest calls for and their order in the archive. The copy lies in a folder of its own
+until the stream has ended, because the engine changes its files in place.
 """
 
 import json
@@ -54,12 +54,8 @@ def take(shard: Path, target: Path, current: Json, wanted: Json | None, operatio
             copy = _copy(source / name, target / "segments" / segment / name)
             if copy is not None:
                 members.append(tar.Member(f"{inside}/{name}", path=copy))
-    log = wal.write_empty(target / "wal", max(operation, 1))
-    small = [
-        tar.Member(name, content=(shard / name).read_bytes())
-        for name in _SHARD_FILES
-        if (shard / name).exists()
-    ]
+    log = wal.write_empty(target / "wal", operation)
+    small = [tar.Member(name, content=(shard / name).read_bytes()) for name in _SHARD_FILES if (shard / name).exists()]
     clocks = [member for member in small if member.name in _SHARD_FILES[:_CLOCKS]]
     members += [*clocks, tar.Member("wal/"), tar.Member(f"wal/{log.name}", path=log)]
     members += [member for member in small if member not in clocks]

@@ -20,7 +20,7 @@ from local.engine.files import read_json, write_json, write_text
 from local.engine.indexes import edge_schema, index_type
 from local.engine.operations import Plan, Planner
 from local.engine.queries import Searcher
-from local.engine.refusal import Json, field, malformed, not_found
+from local.engine.refusal import Json, Refusal, field, malformed, not_found
 from local.engine.shard import Shard
 from local.engine.vectors import VectorSchema
 
@@ -45,7 +45,7 @@ class Collection:
 
     @staticmethod
     def create(folder: Path, body: Json, peer: int) -> "Collection":
-        """Make a new collection; its configuration is written last, so that a kill leaves none or all of it."""
+        """Make a new collection; its configuration comes last, so that a kill leaves none or all of it."""
         config = config_from_request(body)
         edge_config(config)
         write_text(folder / "version.info", STORAGE_VERSION)
@@ -54,7 +54,7 @@ class Collection:
         return Collection(folder, peer)
 
     def change(self, body: Json) -> None:
-        """Change the configuration."""
+        """Change the configuration; what the engine itself goes by changes at the next start."""
         self.config = updated_config(self.config, body)
         write_json(self._folder / "config.json", self.config)
 
@@ -67,14 +67,17 @@ class Collection:
         operations = field(body, "operations")
         if not all(isinstance(operation, dict) and len(operation) == 1 for operation in operations):
             raise malformed("data did not match any variant of untagged enum UpdateOperation")
-        plans = [
-            self._planner.plan(kind, part) for operation in operations for kind, part in operation.items()
-        ]
+        plans = [self._planner.plan(kind, part) for operation in operations for kind, part in operation.items()]
         return [self._apply(plan) for plan in plans]
 
     def create_index(self, body: Json) -> int:
         """Index a payload field."""
         name, schema = field(body, "field_name"), body.get("field_schema") or body.get("field_type")
+        if schema is None:
+            raise Refusal(
+                400,
+                "Bad request: Can't auto-detect field type, please specify `field_schema` in the request",
+            )
         index_type(schema)
         number = self._apply(
             self._planner.everywhere(edge.UpdateOperation.create_field_index(name, edge_schema(schema)))
@@ -139,10 +142,10 @@ class Collection:
         """Answer the names of all vectors."""
         return [*dense_vectors(self.config), *sparse_vectors(self.config)]
 
-    def flush(self) -> None:
-        """Bring everything to the disk."""
+    def settle(self) -> None:
+        """Do what is to be done behind the answers."""
         for shard in self.shards:
-            shard.flush()
+            shard.settle()
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -1,4 +1,4 @@
-"""Several result lists made into one, by rank or by distribution of scores, as Qdrant does it over all shards."""
+"""Several result lists made into one, by rank or by distribution of scores, as Qdrant does it."""
 
 from collections import defaultdict
 from math import sqrt

@@ -14,8 +14,10 @@ _TYPES = {
     "datetime": (edge.PayloadSchemaType.Datetime, edge.DatetimeIndexParams),
     "uuid": (edge.PayloadSchemaType.Uuid, edge.UuidIndexParams),
 }
-_PLAIN = ("lookup", "range", "is_principal", "is_tenant", "on_disk", "enable_hnsw", "min_token_len", "max_token_len",
-          "lowercase", "ascii_folding", "phrase_matching")  # fmt: skip
+_PLAIN = (
+    "lookup", "range", "is_principal", "is_tenant", "on_disk", "enable_hnsw",
+    "min_token_len", "max_token_len", "lowercase", "ascii_folding", "phrase_matching",
+)  # fmt: skip
 
 
 def index_type(schema: Json) -> str:

@@ -7,7 +7,9 @@ import secrets
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from local.engine.collection import Collection
 from local.engine.files import read_json, write_json
@@ -67,9 +69,7 @@ class Node:
             if name in self._collections:
                 raise conflict(f"Collection `{name}` already exists!")
             if name in self._aliases:
-                raise wrong_input(
-                    f"Can't create collection with name {name}. Alias with the same name already exists"
-                )
+                raise wrong_input(f"Can't create collection with name {name}. Alias with the same name already exists")
             folder = self._folder / name
             shutil.rmtree(folder, ignore_errors=True)
             self._collections[name] = Collection.create(folder, body, self.peer)
@@ -94,6 +94,13 @@ class Node:
         with self._lock:
             source.rename(self._folder / name)
             self._open(self._folder / name)
+
+    def restore(self, source: IO[bytes], name: str, unpack: Callable[[IO[bytes], Path], None]) -> None:
+        """Unpack a snapshot before anything is served; a failure leaves its half, as with the real one."""
+        half = self._folder / f"{name}.tmp"
+        half.mkdir(exist_ok=True)
+        unpack(source, half)
+        self.replace(name, half)
 
     def aliases(self, collection: str | None = None) -> list[Json]:
         """Answer all aliases, or those of one collection."""
@@ -138,10 +145,10 @@ class Node:
             write_json(self._storage / "aliases" / "data.json", aliases)
             self._aliases = aliases
 
-    def flush(self) -> None:
-        """Bring everything to the disk."""
+    def settle(self) -> None:
+        """Do what is to be done behind the answers."""
         for collection in self.collections():
-            collection.flush()
+            collection.settle()
 
 
 def _peer(path: Path) -> int:

@@ -1,21 +1,23 @@
 """Writes: from Qdrant's JSON to what each shard has to apply.
 
-Everything is checked, and filters are not yet resolved, before a shard is touched: a refused request uses no number.
+Everything is checked before a shard is touched: a refused request uses no number.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from uuid import UUID
 
 import qdrant_edge as edge
 
 from local.engine.conditions import edge_filter
-from local.engine.refusal import Json, field, malformed, not_found
+from local.engine.refusal import Json, Refusal, field, malformed, not_found
 from local.engine.routing import shard_of
 from local.engine.shard import Operation
 from local.engine.vectors import VectorSchema, point_id
 
 Plan = list[tuple[int, Operation]]
 Build = Callable[..., edge.UpdateOperation]
+Identity = int | UUID | str
 _Update = edge.UpdateOperation
 
 
@@ -32,9 +34,7 @@ class Planner:
             "upsert": self._upsert,
             "delete": self._delete,
             "delete_points": self._delete,
-            "set_payload": lambda body: self._payload(
-                body, _Update.set_payload, _Update.set_payload_by_filter
-            ),
+            "set_payload": lambda body: self._payload(body, _Update.set_payload, _Update.set_payload_by_filter),
             "overwrite_payload": lambda body: self._payload(
                 body, _Update.overwrite_payload, _Update.overwrite_payload_by_filter
             ),
@@ -59,12 +59,14 @@ class Planner:
 
     def _upsert(self, body: Json) -> Plan:
         if not isinstance(body, dict) or ("points" not in body and "batch" not in body):
-            raise malformed("data did not match any variant of untagged enum PointInsertOperations")
+            raise malformed("Invalid PointInsertOperations format")
         points = body["points"] if "points" in body else _unzip(body["batch"])
+        if not points:
+            raise Refusal(400, "Bad request: Empty update request")
         by_shard: dict[int, list[edge.Point]] = defaultdict(list)
         for point in points:
             identity = point_id(field(point, "id"))
-            vectors = self._schema.point_vectors(point.get("vector", {}))
+            vectors = self._schema.point_vectors(field(point, "vector"))
             shard = shard_of(identity, self._shards)
             by_shard[shard].append(edge.Point(identity, vectors, point.get("payload") or {}))
         return [(shard, _always(_Update.upsert_points(some))) for shard, some in by_shard.items()]
@@ -72,10 +74,7 @@ class Planner:
     def _delete(self, body: Json) -> Plan:
         if isinstance(body, dict) and "filter" in body:
             condition = edge_filter(body["filter"])
-            return [
-                (shard, _by_filter(_Update.delete_points_by_filter, condition))
-                for shard in range(self._shards)
-            ]
+            return [(shard, _by_filter(_Update.delete_points_by_filter, condition)) for shard in range(self._shards)]
         by_shard = self._group(field(body, "points"))
         return [(shard, _always(_Update.delete_points(some))) for shard, some in by_shard.items()]
 
@@ -89,19 +88,19 @@ class Planner:
         if isinstance(body, dict) and body.get("filter") is not None:
             condition = edge_filter(body["filter"])
             return [(shard, _by_filter(by_filter, condition, *arguments)) for shard in range(self._shards)]
-        by_shard = self._group(field(body, "points"))
+        by_shard = self._group(_chosen(body))
         return [(shard, _existing(some, by_points, arguments)) for shard, some in by_shard.items()]
 
     def _update_vectors(self, body: Json) -> Plan:
-        by_shard: dict[int, dict[int | str, edge.PointVectors]] = defaultdict(dict)
+        by_shard: dict[int, dict[Identity, edge.PointVectors]] = defaultdict(dict)
         for point in field(body, "points"):
             identity = point_id(field(point, "id"))
             vectors = self._schema.point_vectors(field(point, "vector"))
             by_shard[shard_of(identity, self._shards)][identity] = edge.PointVectors(identity, vectors)
         return [(shard, _update_existing(some)) for shard, some in by_shard.items()]
 
-    def _group(self, points: Iterable[Json]) -> dict[int, list[int | str]]:
-        by_shard: dict[int, list[int | str]] = defaultdict(list)
+    def _group(self, points: Iterable[Json]) -> dict[int, list[Identity]]:
+        by_shard: dict[int, list[Identity]] = defaultdict(list)
         for point in points:
             identity = point_id(point)
             by_shard[shard_of(identity, self._shards)].append(identity)
@@ -116,7 +115,7 @@ def _by_filter(build: Build, *arguments: Json) -> Operation:
     return lambda _: build(*arguments)
 
 
-def _existing(points: list[int | str], build: Build, arguments: tuple[Json, ...]) -> Operation:
+def _existing(points: list[Identity], build: Build, arguments: tuple[Json, ...]) -> Operation:
     def prepare(engine: edge.EdgeShard) -> edge.UpdateOperation:
         _require(engine, points)
         return build(points, *arguments)
@@ -124,7 +123,7 @@ def _existing(points: list[int | str], build: Build, arguments: tuple[Json, ...]
     return prepare
 
 
-def _update_existing(points: dict[int | str, edge.PointVectors]) -> Operation:
+def _update_existing(points: dict[Identity, edge.PointVectors]) -> Operation:
     def prepare(engine: edge.EdgeShard) -> edge.UpdateOperation:
         _require(engine, list(points))
         return _Update.update_vectors(list(points.values()))
@@ -132,12 +131,19 @@ def _update_existing(points: dict[int | str, edge.PointVectors]) -> Operation:
     return prepare
 
 
-def _require(engine: edge.EdgeShard, points: list[int | str]) -> None:
+def _require(engine: edge.EdgeShard, points: list[Identity]) -> None:
     """Refuse before the engine logs it: it would refuse too, but replay the refusal at every start."""
-    there = {str(record.id) for record in engine.retrieve(points, False, False)}  # type: ignore[arg-type]
+    there = {str(record.id) for record in engine.retrieve(points, with_payload=False, with_vector=False)}
     for point in points:
         if str(point) not in there:
             raise not_found(f"No point with id {point} found")
+
+
+def _chosen(body: Json) -> list[Json]:
+    if not isinstance(body, dict) or body.get("points") is None:
+        raise malformed("Either list of point ids or filter must be provided")
+    points: list[Json] = body["points"]
+    return points
 
 
 def _strings(body: Json, name: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 import qdrant_edge as edge
 
 from local.engine.conditions import edge_filter
-from local.engine.refusal import Json, malformed
+from local.engine.refusal import Json, Refusal
 from local.engine.routing import shard_of
 from local.engine.shard import Shard
 from local.engine.vectors import id_order, id_to_json, point_id, vector_to_json
@@ -49,7 +49,10 @@ def scroll(shards: list[Shard], body: Json) -> Json:
     payload, vector = body.get("with_payload", True), body.get("with_vector", False)
     limit = 10 if body.get("limit") is None else body["limit"]
     if not isinstance(limit, int) or limit < 1:
-        raise malformed("limit: value must be at least 1")
+        raise Refusal(
+            422,
+            f"Validation error in JSON body: [scroll_request.limit: value {limit} invalid, must be 1 or larger]",
+        )
     order = order_by(body.get("order_by"))
     offset: Any = None if body.get("offset") is None else point_id(body["offset"])
     request = edge.ScrollRequest(

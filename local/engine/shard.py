@@ -16,10 +16,11 @@ from local.engine import capture, wal
 from local.engine.files import read_json, write_json
 from local.engine.refusal import Json, Refusal, wrong_input
 
+_FIRST_OPERATION = 1
 Operation = Callable[[edge.EdgeShard], edge.UpdateOperation | None]
 
 
-class NothingNew(Exception):  # noqa: N818  (an answer: 304)
+class NothingNew(Exception):
     """The client's manifest is the current one."""
 
 
@@ -30,18 +31,19 @@ class Shard:
         self.folder = folder
         self.number = number
         self._lock = threading.RLock()
-        self._dirty = False
+        self._dirty = self._unsettled = False
         self._clock = read_json(folder / "newest_clocks.json")
-        for name in ("segments", "wal"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "segments").mkdir(parents=True, exist_ok=True)
+        if not (folder / "wal").exists():
+            wal.write_empty(folder / "wal", _FIRST_OPERATION)
         write_json(folder / "shard_config.json", {"type": "ReplicaSet"})
         state = {"is_local": True, "this_peer_id": peer, "peers": {str(peer): "Active"}}
         write_json(folder / "replica_state.json", state)
         self._peer = peer
         _delete_headless(folder / "segments")
-        empty = not any((folder / "segments").iterdir())
+        segments = list((folder / "segments").iterdir())
         self.next_operation = wal.next_operation(folder / "wal")
-        self.engine = edge.EdgeShard.load(str(folder), config if empty else None)
+        self.engine = edge.EdgeShard.load(str(folder), None if any(map(_has_graph, segments)) else config)
 
     @property
     def last_operation(self) -> int:
@@ -60,7 +62,7 @@ class Shard:
                 raise wrong_input(str(error)) from error
             finally:
                 self.next_operation += 1
-                self._dirty = True
+                self._dirty = self._unsettled = True
             return self.last_operation
 
     def flush(self) -> None:
@@ -70,6 +72,15 @@ class Shard:
                 self._dirty = False
                 self._save_clock()
                 self.engine.flush()
+
+    def settle(self) -> None:
+        """Do what the real server does behind the answers: flush, and make full segments immutable."""
+        with self._lock:
+            if self._unsettled:
+                self._unsettled = False
+                self.flush()
+                if self.engine.optimize():
+                    self.engine.flush()
 
     def manifest(self) -> Json:
         """Answer which files the shard has, each with the number of the operation that last changed it."""
@@ -102,8 +113,14 @@ class Shard:
         write_json(self.folder / "newest_clocks.json", self._clock)
 
 
+def _has_graph(segment: Path) -> bool:
+    """Answer whether a real server indexed a segment: its settings are kept, or it would be rebuilt."""
+    vectors = (read_json(segment / "segment.json") or {})["config"]["vector_data"].values()
+    return any(vector["index"].get("options", {}).get("m") for vector in vectors)
+
+
 def _delete_headless(segments: Path) -> None:
-    """Delete segments without a version file, as the real server does, and go on as if nothing had happened."""
+    """Delete segments without a version file, as the real server does, and go on as if nothing was."""
     for segment in list(segments.iterdir()):
         if segment.is_dir() and not (segment / "version.info").exists():
             print(f"WARN Deleting segment without version file: {segment}", file=sys.stderr)

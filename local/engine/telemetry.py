@@ -1,6 +1,6 @@
 """`/telemetry` and the little of `/metrics` that exists: what the engine says of itself."""
 
-import datetime
+import datetime as dt
 import os
 import uuid
 
@@ -10,7 +10,7 @@ from local.engine.refusal import Json
 from local.engine.shard import Shard
 
 _ID = str(uuid.uuid4())
-_STARTED = datetime.datetime.now(datetime.UTC)
+_STARTED = dt.datetime.now(dt.UTC)
 
 
 def telemetry(node: Node, level: int, version: str) -> Json:
@@ -43,7 +43,17 @@ def telemetry(node: Node, level: int, version: str) -> Json:
         body["collections"]["collections"] = [
             _collection(collection, node.peer, level) for collection in node.collections()
         ]
+        body["collections"]["snapshots"] = [
+            {
+                "id": collection.name,
+                "running_snapshots": 0,
+                "running_snapshot_recovery": 0,
+                "total_snapshot_creations": 0,
+            }
+            for collection in node.collections()
+        ]
         body["memory"] = None
+        body["search_pool"] = {"mode": "high_io", "high_cpu_threads": 1, "high_io_threads": 1}
         body["hardware"] = {"collection_data": {}}
     return body
 
@@ -102,5 +112,5 @@ def _shard(shard: Shard, peer: int, collection: Collection) -> Json:
     }
 
 
-def _time(moment: datetime.datetime) -> str:
+def _time(moment: dt.datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

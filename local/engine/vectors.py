@@ -88,9 +88,7 @@ def point_id(value: Json) -> int | str:
             return str(uuid.UUID(value))
         except ValueError:
             pass
-    raise malformed(
-        f"value {value} is not a valid point ID, valid values are either an unsigned integer or a UUID"
-    )
+    raise malformed(f"value {value} is not a valid point ID, valid values are either an unsigned integer or a UUID")
 
 
 def id_to_json(value: int | uuid.UUID | str) -> int | str:
@@ -115,9 +113,9 @@ def vector_to_json(vector: Json) -> Json:
 
 
 def shortest(numbers: Sequence[float]) -> list[float]:
-    """Answer 32-bit numbers as the shortest decimals that name them, which is how the real server prints them."""
+    """Answer 32-bit numbers as the shortest decimals that name them, as the real server prints them."""
     answer = list(numbers)
-    pending = range(len(answer))
+    pending = list(range(len(answer)))
     for digits in (7, 8, 9):
         decimals = [float(f"%.{digits}g" % numbers[index]) for index in pending]
         packed = struct.unpack(f"{len(decimals)}f", struct.pack(f"{len(decimals)}f", *decimals))

@@ -1,7 +1,8 @@
 """Qdrant's write-ahead log as files: where it ends, and an empty one that starts at a given operation.
 
-The engine writes and replays the log itself. It only does not say how far it is, and a stream must carry an
-empty log at the right position: an operation numbered lower than a point's version would be dropped in silence.
+The engine writes and replays the log itself. It only does not say how far it is, and a stream must carry
+an empty log at the right position: an operation numbered lower than a point's version would be dropped in
+silence.
 """
 
 import secrets

@@ -38,3 +38,12 @@ def open_store(
         f"{backup_url!r} is no place for backups",
         hint="Use gs://bucket/prefix, or file:///absolute/directory for one machine",
     )
+
+
+async def prepare(store: Store) -> None:
+    """Make a first start on one machine easy: a directory is made in a parent that exists. A bucket must be there.
+
+    Only an instance does this; a command that only looks refuses a directory that is not there.
+    """
+    if isinstance(store, DirectoryStore):
+        await store.create()

@@ -11,18 +11,20 @@ from concurrent.futures import Executor
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from local.engine.access import Access, Keys
 from local.engine.node import Node
 from local.engine.options import Options
-from local.engine.refusal import Json, Refusal
-from local.engine.rest import streams
+from local.engine.refusal import Json, Refusal, malformed
+from local.engine.rest import snapshots, streams
 from local.engine.rest.calls import ROUTES, Answer, Call
 from local.engine.telemetry import metrics, telemetry
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _OPEN: Final = ("/", "/healthz", "/readyz", "/livez")
 _READS: Final = ("/points", "/scroll", "/count", "/search", "/query", "/batch")
+_WITHOUT_BODY: Final = (("GET", False), ("GET", True), ("DELETE", False), ("DELETE", True), ("POST", True))
 _BODY_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -40,7 +42,8 @@ def application(node: Node, options: Options, pool: Executor) -> web.Application
     app.router.add_get("/metrics", _metrics(node, options.version))
     app.router.add_get("/telemetry", _telemetry(node, options.version, pool))
     streams.add_routes(app, node, options, pool)
-    for method, path, answer in ROUTES:
+    snapshots.add_download(app, node, pool)
+    for method, path, answer in (*ROUTES, *snapshots.ROUTES):
         app.router.add_route(method, path, _enveloped(node, answer, pool))
     return app
 
@@ -63,12 +66,14 @@ def _enveloped(node: Node, answer: Answer, pool: Executor) -> Handler:
 async def body_of(request: web.Request) -> Json:
     """Answer the JSON that was sent, or None."""
     raw = await request.read()
-    if not raw:
+    if not raw and (request.method, request.path.endswith("/snapshots")) in _WITHOUT_BODY:
         return None
+    if not raw:
+        raise malformed("EOF while parsing a value at line 1 column 0")
     try:
         return json.loads(raw)
     except ValueError as error:
-        raise Refusal(400, f"Format error in JSON body: {error}") from error
+        raise malformed(str(error)) from error
 
 
 @web.middleware
@@ -78,17 +83,17 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except Refusal as refusal:
         status, text = refusal.status, refusal.text
+    except web.HTTPMethodNotAllowed:
+        return web.Response(status=404)
     except web.HTTPException as error:
         return web.Response(status=error.status)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         # A body of the right syntax and the wrong form: the real server's parser says so in its own words.
         status, text = 400, f"Format error in JSON body: {error}"
-    return web.json_response(
-        {"status": {"error": text}, "time": time.perf_counter() - started}, status=status
-    )
+    return web.json_response({"status": {"error": text}, "time": time.perf_counter() - started}, status=status)
 
 
-def _guard(keys: Keys) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _guard(keys: Keys) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path not in _OPEN:
@@ -97,7 +102,10 @@ def _guard(keys: Keys) -> Callable[[web.Request, Handler], Awaitable[web.StreamR
             if access is Access.NONE:
                 return web.Response(status=401, text=why)
             if access is Access.READ and not _is_read(request):
-                raise Refusal(403, f"Forbidden: {why}")
+                text = f"Forbidden: {why}"
+                if streams.is_stream(request.path):
+                    return web.Response(status=403, text=text)
+                raise Refusal(403, text)
         return await handler(request)
 
     return guard
@@ -120,9 +128,7 @@ def _constant(text: str) -> Handler:
 
 def _root(version: str) -> Handler:
     async def handle(_request: web.Request) -> web.Response:
-        return web.json_response(
-            {"title": "qdrant - vector search engine", "version": version, "commit": "embedded"}
-        )
+        return web.json_response({"title": "qdrant - vector search engine", "version": version, "commit": "embedded"})
 
     return handle
 

@@ -24,6 +24,11 @@ def add_routes(app: web.Application, node: Node, options: Options, pool: Executo
     app.router.add_post(f"{shard}/partial/create", streamer.partial)
 
 
+def is_stream(path: str) -> bool:
+    """Answer whether a path is one of the two routes here, which refuse in plain text."""
+    return path.endswith(("/snapshot", "/snapshot/partial/create"))
+
+
 class _Streamer:
     def __init__(self, node: Node, bytes_per_second: int, pool: Executor) -> None:
         self._node = node
@@ -40,14 +45,16 @@ class _Streamer:
             _check(manifest)
         except ValueError as error:
             return web.Response(status=400, text=f"Json deserialize error: {error}")
-        try:
-            return await self._send(request, manifest)
-        except NothingNew:
-            return web.Response(status=304)
+        return await self._send(request, manifest)
 
     async def _send(self, request: web.Request, manifest: Json | None) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
-        capture = await loop.run_in_executor(self._pool, self._capture, request, manifest)
+        try:
+            capture = await loop.run_in_executor(self._pool, self._capture, request, manifest)
+        except NothingNew:
+            return web.Response(status=304)
+        except Refusal as refusal:  # these routes alone answer in plain text
+            return web.Response(status=refusal.status, text=refusal.text)
         try:
             stamp = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime())
             name = f"{request.match_info['name']}-shard-{request.match_info['shard']}-{stamp}.snapshot"

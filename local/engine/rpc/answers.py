@@ -11,18 +11,15 @@ def point_id(value: int | str) -> Any:
     return messages.PointId(num=value) if isinstance(value, int) else messages.PointId(uuid=value)
 
 
+_SCALARS = {bool: "bool_value", int: "integer_value", float: "double_value", str: "string_value"}
+
+
 def value(content: Json) -> Any:
     """Answer a payload's value."""
     if content is None:
         return messages.Value(null_value=0)
-    if isinstance(content, bool):
-        return messages.Value(bool_value=content)
-    if isinstance(content, int):
-        return messages.Value(integer_value=content)
-    if isinstance(content, float):
-        return messages.Value(double_value=content)
-    if isinstance(content, str):
-        return messages.Value(string_value=content)
+    if type(content) in _SCALARS:
+        return messages.Value(**{_SCALARS[type(content)]: content})
     if isinstance(content, list):
         return messages.Value(list_value=messages.ListValue(values=[value(part) for part in content]))
     fields = {key: value(part) for key, part in content.items()}
@@ -64,9 +61,7 @@ def retrieved(content: Json) -> Any:
 
 def scored(content: Json) -> Any:
     """Answer a point as it was found."""
-    point = messages.ScoredPoint(
-        id=point_id(content["id"]), score=content["score"], version=content["version"]
-    )
+    point = messages.ScoredPoint(id=point_id(content["id"]), score=content["score"], version=content["version"])
     return _fill(point, content)
 
 

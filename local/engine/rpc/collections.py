@@ -15,7 +15,7 @@ Service = dict[str, tuple[Callable[[Any], Any], Any]]
 def collections_service(node: Node) -> Service:
     """Answer the service's methods, each with the class of its request."""
 
-    def done(result: bool, started: float) -> Any:  # noqa: FBT001  (the reply's own field)
+    def done(started: float, *, result: bool) -> Any:
         return messages.CollectionOperationResponse(result=result, time=time.perf_counter() - started)
 
     def get(request: Any) -> Any:
@@ -28,7 +28,7 @@ def collections_service(node: Node) -> Service:
 
     def create(request: Any) -> Any:
         started = time.perf_counter()
-        return done(node.create(request.collection_name, create_request(request)), started)
+        return done(started, result=node.create(request.collection_name, create_request(request)))
 
     def update(request: Any) -> Any:
         started = time.perf_counter()
@@ -38,17 +38,16 @@ def collections_service(node: Node) -> Service:
             if request.HasField(name)
         }
         node.collection(request.collection_name).change(changes)
-        return done(True, started)
+        return done(started, result=True)
 
     def delete(request: Any) -> Any:
         started = time.perf_counter()
-        return done(node.delete(request.collection_name), started)
+        return done(started, result=node.delete(request.collection_name))
 
     def update_aliases(request: Any) -> Any:
         started = time.perf_counter()
-        return done(
-            node.change_aliases({"actions": [_action(action) for action in request.actions]}), started
-        )
+        changed = node.change_aliases({"actions": [_action(action) for action in request.actions]})
+        return done(started, result=changed)
 
     def aliases(found: list[Json]) -> Any:
         return messages.ListAliasesResponse(aliases=[messages.AliasDescription(**part) for part in found])

@@ -1,6 +1,6 @@
-"""Point requests: from protobuf to the JSON that the core takes. Knows messages by their fields, not by imports."""
+"""Point requests: from protobuf to the JSON that the core takes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from local.engine.refusal import Json, malformed, unsupported
@@ -86,9 +86,7 @@ def parts(message: Any) -> dict[str, Json]:
     kind = message.with_payload.WhichOneof("selector_options")
     if kind is not None:
         chosen = message.with_payload
-        answer["with_payload"] = (
-            chosen.enable if kind == "enable" else {kind: list(getattr(chosen, kind).fields)}
-        )
+        answer["with_payload"] = chosen.enable if kind == "enable" else {kind: list(getattr(chosen, kind).fields)}
     kind = message.with_vectors.WhichOneof("selector_options")
     if kind is not None:
         chosen = message.with_vectors
@@ -150,19 +148,19 @@ def update(operation: Any) -> tuple[str, Json]:
     """Answer one operation of a batch: its name and its body."""
     kind = operation.WhichOneof("operation")
     message = getattr(operation, kind)
-    if kind == "upsert":
-        return "upsert", {"points": points(message.points)}
-    if kind in ("delete_deprecated", "delete_points"):
-        return "delete_points", selector(message if kind == "delete_deprecated" else message.points)
-    if kind in ("set_payload", "overwrite_payload"):
-        return kind, set_payload(message)
-    if kind == "delete_payload":
-        return kind, selector(message.points_selector) | {"keys": list(message.keys)}
-    if kind in ("clear_payload_deprecated", "clear_payload"):
-        return "clear_payload", selector(message if kind != "clear_payload" else message.points)
-    if kind == "update_vectors":
-        return kind, {"points": point_vectors(message.points)}
-    return "delete_vectors", selector(message.points_selector) | {"vector": list(message.vectors.names)}
+    bodies: dict[str, Callable[[], Json]] = {
+        "upsert": lambda: {"points": points(message.points)},
+        "delete_deprecated": lambda: selector(message),
+        "delete_points": lambda: selector(message.points),
+        "set_payload": lambda: set_payload(message),
+        "overwrite_payload": lambda: set_payload(message),
+        "delete_payload": lambda: selector(message.points_selector) | {"keys": list(message.keys)},
+        "clear_payload_deprecated": lambda: selector(message),
+        "clear_payload": lambda: selector(message.points),
+        "update_vectors": lambda: {"points": point_vectors(message.points)},
+        "delete_vectors": lambda: selector(message.points_selector) | {"vector": list(message.vectors.names)},
+    }
+    return kind.removesuffix("_deprecated"), bodies[kind]()
 
 
 def set_payload(message: Any) -> Json:

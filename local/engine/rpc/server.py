@@ -24,8 +24,8 @@ _CODES: Final = {
     422: grpc.StatusCode.INVALID_ARGUMENT,
 }
 _READS: Final = (
-    "Get", "List", "ListCollectionAliases", "ListAliases", "CollectionExists", "Scroll", "Search", "SearchBatch",
-    "Count", "Query", "QueryBatch",
+    "Get", "List", "ListCollectionAliases", "ListAliases", "CollectionExists",
+    "Scroll", "Search", "Count", "Query", "QueryBatch",
 )  # fmt: skip
 
 Method = Callable[[Any], Any]
@@ -56,9 +56,7 @@ async def start_grpc(node: Node, options: Options, pool: Executor) -> grpc.aio.S
 
 
 def _health(version: str) -> Any:
-    return messages.HealthCheckReply(
-        title="qdrant - vector search engine", version=version, commit="embedded"
-    )
+    return messages.HealthCheckReply(title="qdrant - vector search engine", version=version, commit="embedded")
 
 
 def _handler(name: str, method: Method, keys: Keys, pool: Executor) -> Callable[[Any, Any], Awaitable[Any]]:

@@ -1,7 +1,7 @@
 """Qdrant's protobuf classes, without the client that ships them.
 
-Importing `qdrant_client` costs over a second (pydantic models, numpy, httpx), and a server has to listen before
-that. Its `grpc` subpackage needs none of it, so it is loaded beside an empty parent.
+Importing `qdrant_client` costs over a second (pydantic models, numpy, httpx), and a server has to listen
+before that. Its `grpc` subpackage needs none of it, so it is loaded beside an empty parent.
 """
 
 import importlib
