@@ -185,7 +185,7 @@ class Instance:
         return self._promotion is not None and not self._promotion.done()
 
     def _should_follow(self) -> bool:
-        """A reader follows the newest backup; a standby needs it only when a failed hand-over left it without any."""
+        """Tell whether to go to the newest backup: a reader always, a standby only when a hand-over left it without."""
         return self._settings.instance_role == "reader" or self.replica.placed is None
 
     async def _follow(self, head: Head) -> None:
