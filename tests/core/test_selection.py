@@ -181,7 +181,7 @@ def test_a_manifest_of_another_lineage_is_damage() -> None:
     """A bucket into which another's manifest was copied does not restore it."""
     bucket = damaged()
     foreign = manifests.manifest(3, 3, lineage="b" * 32)
-    bucket.objects[manifest_name(3, 3)].data = foreign.encode()
+    _replace(bucket, manifest_name(3, 3), foreign.encode())
     bucket.objects[manifest_name(3, 4)].data = b""
     assert _names(chosen(bucket, HEAD, "older")) == [manifest_name(2, 2)]
 
