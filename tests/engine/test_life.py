@@ -109,6 +109,12 @@ def test_switch_makes_sigterm_slow(tmp_path: Path) -> None:
         assert time.monotonic() - began >= 2
 
 
+def test_switch_names_another_version(tmp_path: Path) -> None:
+    """For tests of what may be restored under what, the embedded engine says any version."""
+    with running(EMBEDDED, tmp_path, EMBEDDED_ENGINE_VERSION="1.21.0") as engine:
+        assert engine.call("GET", "/").body["version"] == "1.21.0"
+
+
 def test_port_in_use_ends_the_start(engine_argv: Sequence[str], tmp_path: Path) -> None:
     """An engine that cannot listen does not stay."""
     with running(engine_argv, tmp_path / "first") as first:
