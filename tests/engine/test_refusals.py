@@ -18,7 +18,7 @@ def known(engine: Engine) -> Iterator[str]:
 
 BAD = "Format error in JSON body: "
 NO_ID = "is not a valid point ID, valid values are either an unsigned integer or a UUID"
-MISFORMED: list[tuple[str, str, Any, int, str]] = [
+MALFORMED: list[tuple[str, str, Any, int, str]] = [
     ("PUT", "points", {}, 400, f"{BAD}Invalid PointInsertOperations format"),
     ("PUT", "points", None, 400, f"{BAD}EOF while parsing a value at line 1 column 0"),
     ("PUT", "points", {"points": [{"id": 1}]}, 400, f"{BAD}missing field `vector`"),
@@ -80,8 +80,8 @@ MISFORMED: list[tuple[str, str, Any, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize("case", MISFORMED)
-def test_misformed_request_gets_qdrants_sentence(
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_request_gets_qdrants_sentence(
     engine: Engine, known: str, case: tuple[str, str, Any, int, str]
 ) -> None:
     """Status and text are those of a real server, also where no exchange was recorded."""
