@@ -55,11 +55,7 @@ def take(shard: Path, target: Path, current: Json, wanted: Json | None, operatio
             if copy is not None:
                 members.append(tar.Member(f"{inside}/{name}", path=copy))
     log = wal.write_empty(target / "wal", operation)
-    small = [
-        tar.Member(name, content=(shard / name).read_bytes())
-        for name in _SHARD_FILES
-        if (shard / name).exists()
-    ]
+    small = [tar.Member(name, content=(shard / name).read_bytes()) for name in _SHARD_FILES if (shard / name).exists()]
     clocks = [member for member in small if member.name in _SHARD_FILES[:_CLOCKS]]
     members += [*clocks, tar.Member("wal/"), tar.Member(f"wal/{log.name}", path=log)]
     members += [member for member in small if member not in clocks]

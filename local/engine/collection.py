@@ -67,9 +67,7 @@ class Collection:
         operations = field(body, "operations")
         if not all(isinstance(operation, dict) and len(operation) == 1 for operation in operations):
             raise malformed("data did not match any variant of untagged enum UpdateOperation")
-        plans = [
-            self._planner.plan(kind, part) for operation in operations for kind, part in operation.items()
-        ]
+        plans = [self._planner.plan(kind, part) for operation in operations for kind, part in operation.items()]
         return [self._apply(plan) for plan in plans]
 
     def create_index(self, body: Json) -> int:

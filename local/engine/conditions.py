@@ -19,9 +19,7 @@ def edge_filter(body: Json) -> edge.Filter | None:
         must=_conditions(body.get("must")),
         should=_conditions(body.get("should")),
         must_not=_conditions(body.get("must_not")),
-        min_should=edge.MinShould(_conditions(least["conditions"]) or [], least["min_count"])
-        if least
-        else None,
+        min_should=edge.MinShould(_conditions(least["conditions"]) or [], least["min_count"]) if least else None,
     )
 
 
@@ -53,9 +51,7 @@ def _condition(body: Json) -> Json:
 _SPECIAL: dict[str, Callable[[Json], Json]] = {
     "has_id": lambda ids: edge.HasIdCondition({point_id(value) for value in ids}),
     "has_vector": edge.HasVectorCondition,
-    "nested": lambda nested: edge.NestedCondition(
-        nested["key"], edge_filter(nested["filter"]) or edge.Filter()
-    ),
+    "nested": lambda nested: edge.NestedCondition(nested["key"], edge_filter(nested["filter"]) or edge.Filter()),
     "is_empty": lambda body: _emptiness(body, edge.IsEmptyCondition),
     "is_null": lambda body: _emptiness(body, edge.IsNullCondition),
 }

@@ -66,16 +66,12 @@ class Node:
     def create(self, name: str, body: Json) -> bool:
         """Make a collection."""
         if "/" in name or name in (".", ".."):
-            raise Refusal(
-                422, "Validation error in path parameters: [name: collection name is not a file name]"
-            )
+            raise Refusal(422, "Validation error in path parameters: [name: collection name is not a file name]")
         with self._lock:
             if name in self._collections:
                 raise conflict(f"Collection `{name}` already exists!")
             if name in self._aliases:
-                raise wrong_input(
-                    f"Can't create collection with name {name}. Alias with the same name already exists"
-                )
+                raise wrong_input(f"Can't create collection with name {name}. Alias with the same name already exists")
             folder = self._folder / name
             shutil.rmtree(folder, ignore_errors=True)
             try:

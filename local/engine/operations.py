@@ -34,9 +34,7 @@ class Planner:
             "upsert": self._upsert,
             "delete": self._delete,
             "delete_points": self._delete,
-            "set_payload": lambda body: self._payload(
-                body, _Update.set_payload, _Update.set_payload_by_filter
-            ),
+            "set_payload": lambda body: self._payload(body, _Update.set_payload, _Update.set_payload_by_filter),
             "overwrite_payload": lambda body: self._payload(
                 body, _Update.overwrite_payload, _Update.overwrite_payload_by_filter
             ),
@@ -79,10 +77,7 @@ class Planner:
     def _delete(self, body: Json) -> Plan:
         if isinstance(body, dict) and "filter" in body:
             condition = edge_filter(body["filter"])
-            return [
-                (shard, _by_filter(_Update.delete_points_by_filter, condition))
-                for shard in range(self._shards)
-            ]
+            return [(shard, _by_filter(_Update.delete_points_by_filter, condition)) for shard in range(self._shards)]
         by_shard = self._group(field(body, "points"))
         return [(shard, _always(_Update.delete_points(some))) for shard, some in by_shard.items()]
 

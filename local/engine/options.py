@@ -41,14 +41,15 @@ class Options:
             read_only_api_key=environ.get("QDRANT__SERVICE__READ_ONLY_API_KEY", ""),
             term_seconds=_number(environ, "EMBEDDED_ENGINE_TERM_SECONDS", 0),
             stream_bytes_per_second=_number(environ, "EMBEDDED_ENGINE_STREAM_BYTES_PER_SECOND", 0),
-            version=environ.get("EMBEDDED_ENGINE_VERSION", "1.18.3"),
-            restore=_snapshots(arguments),
+            version=(version := environ.get("EMBEDDED_ENGINE_VERSION", "1.18.3")),
+            restore=_snapshots(arguments, version),
         )
 
 
-def _snapshots(arguments: Sequence[str]) -> tuple[tuple[Path, str], ...]:
+def _snapshots(arguments: Sequence[str], version: str) -> tuple[tuple[Path, str], ...]:
     parser = argparse.ArgumentParser(prog="qdrant", description="The embedded engine, not Qdrant itself.")
     parser.add_argument("--snapshot", action="append", default=[], metavar="PATH:NAME", type=_snapshot)
+    parser.add_argument("--version", action="version", version=f"qdrant {version}")
     parser.add_argument("--disable-telemetry", action="store_true", help="there is none")
     return tuple(parser.parse_args(arguments).snapshot)
 
@@ -61,7 +62,5 @@ def _snapshot(text: str) -> tuple[Path, str]:
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name, "") or str(default)
     if not value.isdigit():
-        raise ConfigError(
-            f"{name} is {value!r}, not a number", hint=f"Set {name} to a whole number or leave it out"
-        )
+        raise ConfigError(f"{name} is {value!r}, not a number", hint=f"Set {name} to a whole number or leave it out")
     return int(value)

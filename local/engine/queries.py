@@ -45,9 +45,7 @@ class Searcher:
 
     def _fused(self, body: Json, query: Json, limit: int) -> list[Json]:
         prefetches = body.get("prefetch") or []
-        options = {
-            key: body[key] for key in ("with_payload", "with_vector", "score_threshold") if key in body
-        }
+        options = {key: body[key] for key in ("with_payload", "with_vector", "score_threshold") if key in body}
         lists = [
             self.query({"filter": body.get("filter")} | part | options | {"score_threshold": None})
             for part in (prefetches if isinstance(prefetches, list) else [prefetches])
@@ -75,9 +73,7 @@ class Searcher:
         except Exception as error:  # the engine raises bare ones
             raise wrong_input(str(error)) from error
         if isinstance(query, edge.OrderBy):
-            found.sort(
-                key=lambda point: point.order_value or 0, reverse=query.direction == edge.Direction.Desc
-            )
+            found.sort(key=lambda point: point.order_value or 0, reverse=query.direction == edge.Direction.Desc)
         elif len(self._shards) > 1:
             found.sort(key=lambda point: point.score, reverse=not self._ascending(body.get("query"), using))
         return [_scored_to_json(point, payload, vector) for point in found[:limit]]
@@ -133,8 +129,7 @@ class Searcher:
 
     def _recommend(self, body: Json, using: str) -> tuple[Any, list[int | str]]:
         positive, negative = (
-            [self._example(example, using) for example in body.get(side) or []]
-            for side in ("positive", "negative")
+            [self._example(example, using) for example in body.get(side) or []] for side in ("positive", "negative")
         )
         own = [identity for _, examples in (*positive, *negative) for identity in examples]
         vectors = [vector for vector, _ in positive], [vector for vector, _ in negative]

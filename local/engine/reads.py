@@ -51,8 +51,7 @@ def scroll(shards: list[Shard], body: Json) -> Json:
     if not isinstance(limit, int) or limit < 1:
         raise Refusal(
             422,
-            "Validation error in JSON body: "
-            f"[scroll_request.limit: value {limit} invalid, must be 1 or larger]",
+            f"Validation error in JSON body: [scroll_request.limit: value {limit} invalid, must be 1 or larger]",
         )
     order = order_by(body.get("order_by"))
     offset: Any = None if body.get("offset") is None else point_id(body["offset"])

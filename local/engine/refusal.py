@@ -8,7 +8,7 @@ from typing import Any
 Json = Any
 
 
-class Refusal(Exception):  # noqa: N818  (an answer, not a fault of this program)
+class Refusal(Exception):
     """A request cannot be served; `status` and `text` are what Qdrant would say."""
 
     def __init__(self, status: int, text: str) -> None:

@@ -43,9 +43,7 @@ async def _serve(node: Node, options: Options, pool: Executor) -> None:
     await runner.setup()
     site = web.TCPSite(runner, options.host, options.http_port)
     await site.start()
-    print(
-        f"INFO Embedded engine (qdrant-edge-py, not Qdrant) listening on {options.http_port}", file=sys.stderr
-    )
+    print(f"INFO Embedded engine (qdrant-edge-py, not Qdrant) listening on {options.http_port}", file=sys.stderr)
     await _settle_until(asked, node, pool)
     # The real server takes no new connection from here on, however long it lingers.
     await site.stop()

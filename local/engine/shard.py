@@ -20,7 +20,7 @@ _FIRST_OPERATION = 1
 Operation = Callable[[edge.EdgeShard], edge.UpdateOperation | None]
 
 
-class NothingNew(Exception):  # noqa: N818  (an answer: 304)
+class NothingNew(Exception):
     """The client's manifest is the current one."""
 
 

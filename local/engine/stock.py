@@ -30,9 +30,7 @@ def create(node: Node, name: str) -> Json:
         for shard in collection.shards:
             capture = shard.capture(node.temporary / f"stock-{secrets.token_hex(8)}", None)
             stack.callback(capture.close)
-            members += [
-                tar.Member(f"{shard.number}/{part.name}", part.path, part.content) for part in capture.members
-            ]
+            members += [tar.Member(f"{shard.number}/{part.name}", part.path, part.content) for part in capture.members]
         members += [tar.Member(path.name, path=path) for path in collection.files()]
         for chunk in tar.stream(members):
             digest.update(chunk)

@@ -88,9 +88,7 @@ def point_id(value: Json) -> int | str:
             return str(uuid.UUID(value))
         except ValueError:
             pass
-    raise malformed(
-        f"value {value} is not a valid point ID, valid values are either an unsigned integer or a UUID"
-    )
+    raise malformed(f"value {value} is not a valid point ID, valid values are either an unsigned integer or a UUID")
 
 
 def id_to_json(value: int | uuid.UUID | str) -> int | str:

@@ -126,9 +126,7 @@ def _constant(text: str) -> Handler:
 
 def _root(version: str) -> Handler:
     async def handle(_request: web.Request) -> web.Response:
-        return web.json_response(
-            {"title": "qdrant - vector search engine", "version": version, "commit": "embedded"}
-        )
+        return web.json_response({"title": "qdrant - vector search engine", "version": version, "commit": "embedded"})
 
     return handle
 

@@ -61,9 +61,7 @@ def retrieved(content: Json) -> Any:
 
 def scored(content: Json) -> Any:
     """Answer a point as it was found."""
-    point = messages.ScoredPoint(
-        id=point_id(content["id"]), score=content["score"], version=content["version"]
-    )
+    point = messages.ScoredPoint(id=point_id(content["id"]), score=content["score"], version=content["version"])
     return _fill(point, content)
 
 

@@ -29,11 +29,7 @@ def _condition(message: Any) -> Json:
     if kind == "filter":
         return filter_json(part) or {}
     if kind == "has_id":
-        return {
-            "has_id": [
-                identity.num if identity.HasField("num") else identity.uuid for identity in part.has_id
-            ]
-        }
+        return {"has_id": [identity.num if identity.HasField("num") else identity.uuid for identity in part.has_id]}
     if kind in ("is_empty", "is_null"):
         return {kind: {"key": part.key}}
     if kind == "has_vector":
@@ -51,9 +47,7 @@ def _field(message: Any) -> Json:
         if message.HasField(name):
             body[name] = {field.name: value for field, value in getattr(message, name).ListFields()}
     if message.HasField("datetime_range"):
-        body["range"] = {
-            field.name: value.ToJsonString() for field, value in message.datetime_range.ListFields()
-        }
+        body["range"] = {field.name: value.ToJsonString() for field, value in message.datetime_range.ListFields()}
     if message.HasField("geo_radius"):
         circle = message.geo_radius
         body["geo_radius"] = {"center": _point(circle.center), "radius": circle.radius}

@@ -34,9 +34,7 @@ def _writes(node: Node) -> Service:
 
     def delete_index(request: Any) -> Any:
         started = time.perf_counter()
-        return _reply(
-            request, node.collection(request.collection_name).delete_index(request.field_name), started
-        )
+        return _reply(request, node.collection(request.collection_name).delete_index(request.field_name), started)
 
     def batch(request: Any) -> Any:
         started = time.perf_counter()
@@ -71,9 +69,7 @@ def _writes(node: Node) -> Service:
         "DeleteVectors": (
             write(
                 "delete_vectors",
-                lambda request: (
-                    requests.selector(request.points_selector) | {"vector": list(request.vectors.names)}
-                ),
+                lambda request: requests.selector(request.points_selector) | {"vector": list(request.vectors.names)},
             ),
             messages.DeletePointVectors,
         ),

@@ -86,9 +86,7 @@ def parts(message: Any) -> dict[str, Json]:
     kind = message.with_payload.WhichOneof("selector_options")
     if kind is not None:
         chosen = message.with_payload
-        answer["with_payload"] = (
-            chosen.enable if kind == "enable" else {kind: list(getattr(chosen, kind).fields)}
-        )
+        answer["with_payload"] = chosen.enable if kind == "enable" else {kind: list(getattr(chosen, kind).fields)}
     kind = message.with_vectors.WhichOneof("selector_options")
     if kind is not None:
         chosen = message.with_vectors

@@ -38,9 +38,7 @@ def create_request(message: Any) -> Json:
     elif config.HasField("params_map"):
         body["vectors"] = {name: _vector(part) for name, part in config.params_map.map.items()}
     if message.HasField("sparse_vectors_config"):
-        body["sparse_vectors"] = {
-            name: _sparse(part) for name, part in message.sparse_vectors_config.map.items()
-        }
+        body["sparse_vectors"] = {name: _sparse(part) for name, part in message.sparse_vectors_config.map.items()}
     return body
 
 
@@ -107,9 +105,7 @@ def collection_info(info: Json) -> Any:
             wal_config=_known(messages.WalConfigDiff, config["wal_config"]),
         ),
         payload_schema={
-            name: messages.PayloadSchemaInfo(
-                data_type=_INDEXES.index(schema["data_type"]) + 1, points=schema["points"]
-            )
+            name: messages.PayloadSchemaInfo(data_type=_INDEXES.index(schema["data_type"]) + 1, points=schema["points"])
             for name, schema in info["payload_schema"].items()
         },
     )

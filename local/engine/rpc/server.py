@@ -56,9 +56,7 @@ async def start_grpc(node: Node, options: Options, pool: Executor) -> grpc.aio.S
 
 
 def _health(version: str) -> Any:
-    return messages.HealthCheckReply(
-        title="qdrant - vector search engine", version=version, commit="embedded"
-    )
+    return messages.HealthCheckReply(title="qdrant - vector search engine", version=version, commit="embedded")
 
 
 def _handler(name: str, method: Method, keys: Keys, pool: Executor) -> Callable[[Any, Any], Awaitable[Any]]:
