@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from runtime import logs
+from runtime.commands.prune import prune
 from runtime.commands.terminal import (
     EXIT_CODES,
     as_json,
@@ -163,5 +164,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify,):
+for command in (verify, prune):
     cli.add_command(command)

@@ -105,13 +105,19 @@ async def workshop(variables: Mapping[str, str]) -> AsyncIterator[Workshop]:
 
 
 async def three_backups(variables: Mapping[str, str]) -> list[str]:
-    """Make three backups of 20, 30 and 30 points in `books`, the last with `films` and an alias; return their ids."""
+    """Make three backups of 20, 30 and 30 points in `books`; return their ids.
+
+    The first also has `drafts`, the last `films` and the alias `library`.
+    """
     made = []
     vectors = {"vectors": {"size": 4, "distance": "Cosine"}}
     async with workshop(variables) as work:
         await work.call("PUT", "/collections/books", vectors)
         await work.points("books", range(20))
+        await work.call("PUT", "/collections/drafts", vectors)
+        await work.points("drafts", range(3))
         made.append(await work.save())
+        await work.call("DELETE", "/collections/drafts")
         await work.points("books", range(20, 30))
         made.append(await work.save())
         await work.call("PUT", "/collections/films", vectors)
