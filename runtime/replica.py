@@ -112,6 +112,11 @@ class Replica:
             await self._compare(self.placed.choice.manifest)
         await self._reads.open_reads()
 
+    async def ensure_running(self) -> None:
+        """Start the engine unless it runs. Raises as `start`."""
+        if not self.engine.running:
+            await self.start()
+
     async def restart(self) -> None:
         """Start an engine that died by itself again, on the same files: what it acknowledged survives that there.
 
