@@ -14,6 +14,7 @@ import click
 
 from runtime import logs
 from runtime.commands.prune import prune
+from runtime.commands.rollback import rollback
 from runtime.commands.terminal import (
     EXIT_CODES,
     as_json,
@@ -164,5 +165,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify, prune):
+for command in (verify, prune, rollback):
     cli.add_command(command)
