@@ -71,7 +71,8 @@ class Backups:
             captures = await self._open(base, scopes, open_streams)
             for name, capture in captures.items():
                 # After the first bytes: the streams have waited for the engine's update queue, so the count is theirs.
-                capture.points = await self._engine.admin.count(name) if quiet else None
+                if quiet and layout.counts_everything(capture.config):
+                    capture.points = await self._engine.admin.count(name)
             return Instant(written, collections, aliases, captures, loop.time() - started)
 
     def _is_kept(self, collection: str) -> bool:

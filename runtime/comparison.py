@@ -3,22 +3,32 @@
 Owns the comparison. A wrongly placed folder starts empty and ready, so nothing counts as restored before this.
 """
 
+from runtime.changes import Delta
 from runtime.engine.admin import Admin
 from runtime.errors import EngineError
 from runtime.repository.manifest import Manifest
 
 
-async def differences(admin: Admin, manifest: Manifest) -> list[str]:
-    """Return what differs in collections, aliases and exact counts, as sentences; empty when nothing does."""
+async def differences(admin: Admin, manifest: Manifest, written: Delta | None = None) -> list[str]:
+    """Return what differs in collections, aliases and exact counts, as sentences; empty when nothing does.
+
+    What was `written` to since the manifest may differ, and is left out.
+    """
+    delta = written or Delta(everything=False, catalog=False, points=frozenset(), replaced=frozenset())
+    if delta.everything:
+        return []
     names, aliases = set(await admin.collections()), await admin.aliases()
-    found = [f"collection {name!r} is missing" for name in sorted(manifest.collections.keys() - names)]
-    found += [f"collection {name!r} is not in the backup" for name in sorted(names - manifest.collections.keys())]
-    if aliases != dict(manifest.aliases):
+    expected = manifest.collections.keys() - delta.replaced
+    found = [f"collection {name!r} is missing" for name in sorted(expected - names)]
+    extra = names - manifest.collections.keys() - delta.replaced
+    found += [f"collection {name!r} is not in the backup" for name in sorted(extra)]
+    if aliases != dict(manifest.aliases) and not delta.catalog and not delta.replaced:
         found.append(f"aliases are {aliases}, not {dict(manifest.aliases)}")
-    for name in sorted(manifest.collections.keys() & names):
-        expected = manifest.collections[name].points
-        if expected is not None and (count := await admin.count(name)) != expected:
-            found.append(f"collection {name!r} has {count} points, not {expected}")
+    through_alias = {manifest.aliases.get(name) for name in delta.points}
+    for name in sorted((expected & names) - delta.points - through_alias):
+        points = manifest.collections[name].points
+        if points is not None and (count := await admin.count(name)) != points:
+            found.append(f"collection {name!r} has {count} points, not {points}")
     return found
 
 

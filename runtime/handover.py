@@ -34,8 +34,8 @@ class Local(Protocol):
     async def place_nothing(self) -> object:
         """Make it empty."""
 
-    async def ensure_running(self) -> None:
-        """Have an engine run on it, compared with the backup."""
+    async def start(self) -> None:
+        """Start an engine on it, unless one runs, and compare it with the backup."""
 
 
 class Turn:
@@ -122,7 +122,7 @@ class Turn:
             await self._replica.place_nothing()
         elif not self._replica.holds(state.head.manifest):
             await self._replica.place(state.head)
-        await self._replica.ensure_running()
+        await self._replica.start()
         try:
             await self._lineage.claim(state)
         except Superseded:

@@ -28,7 +28,7 @@ _MOST_RESTARTS = 3
 _RESTART_WINDOW_SECONDS = 600.0
 
 # Kept back of the shutdown budget for ending the children.
-_ENDING_SECONDS = 1.0
+_ENDING_SECONDS = 1.3
 
 
 class ChildDied(Exception):
@@ -61,14 +61,13 @@ async def serve(settings: Settings) -> int:
 
 async def _live(instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Event) -> int:
     """Boot, then keep at it until a signal, or until something fails that only a new container mends."""
-    tasks = [
-        asyncio.create_task(instance.boot(), name="boot"),
+    boot = asyncio.create_task(instance.boot(), name="boot")
+    tasks: list[asyncio.Task[object]] = [
         asyncio.create_task(ended.wait(), name="signal"),
         asyncio.create_task(_keep_haproxy(edge), name="haproxy"),
     ]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        boot = tasks[0]
+        await asyncio.wait([boot, *tasks], return_when=asyncio.FIRST_COMPLETED)
         if boot.done():
             boot.result()
             tasks += [
@@ -76,29 +75,26 @@ async def _live(instance: Instance, edge: Edge, settings: Settings, ended: async
                 asyncio.create_task(instance.writing.run(), name="backups"),
                 asyncio.create_task(_keep_engine(instance), name="engine"),
             ]
-            done, _ = await asyncio.wait(tasks[1:], return_when=asyncio.FIRST_COMPLETED)
-        else:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        status = 0
-        for task in done:
-            with contextlib.suppress(asyncio.CancelledError):
-                status = _status_of(task) or status
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        status = max(_status_of(task) for task in tasks if task.done())
     finally:
-        for task in tasks:
+        for task in (boot, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(boot, *tasks, return_exceptions=True)
     log.info("shutdown.started", message="Shutting down", unsaved=instance.writing.unsaved_count)
     await instance.finish(seconds=max(settings.shutdown_budget_seconds - _ENDING_SECONDS, 0.5))
     return status
 
 
 def _status_of(task: asyncio.Task[object]) -> int:
-    """Return the exit status that a task's end means; raises what it raised otherwise."""
-    try:
-        task.result()
-    except ChildDied as died:
-        log.error("child.gave_up", message=str(died), status=died.status)  # noqa: TRY400
-        return died.status
+    """Return the exit status that a task's end means. Whatever it was, what is unsaved is saved first."""
+    error = task.exception()
+    if isinstance(error, ChildDied):
+        log.error("child.gave_up", message=str(error), status=error.status)
+        return error.status
+    if error is not None:
+        log.error("serve.failed", message=f"{task.get_name()} failed: {error}", exc_info=error)
+        return error.exit_code if isinstance(error, RuntimeFailure) else 1
     return 0
 
 
@@ -124,8 +120,7 @@ async def _keep_engine(instance: Instance) -> None:
             continue
         restarts.note(child, status)
         log.error("engine.exited", message=f"Qdrant ended with status {status}: starting it again", status=status)
-        async with instance.gate.held(drain_seconds=0.5):
-            await instance.replica.restart()
+        await instance.restart_engine()
 
 
 class _Restarts:

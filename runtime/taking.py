@@ -34,7 +34,7 @@ class _NoEngine:
     async def place_nothing(self) -> None:
         """Never asked for: see `holds`."""
 
-    async def ensure_running(self) -> None:
+    async def start(self) -> None:
         """Nothing has to run."""
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from runtime.edge.effects import Effect, Outcome, Write
 
+_MOST_NAMES = 10_000
+
 
 class Refused(Exception):
     """A write the gate does not let through; told to the client as 503 in Qdrant's error shape."""
@@ -163,6 +165,8 @@ class Gate:
                 changed_anything = False
             case Effect.UNKNOWN:
                 self._everything += 1
+            case _ if self._is_one_name_too_many(write):
+                self._everything += 1
             case Effect.CATALOG:
                 self._catalog += 1
             case Effect.REPLACE if outcome is not Outcome.REFUSED and write.collection is not None:
@@ -177,3 +181,8 @@ class Gate:
             self._total += 1
             self.last_write_at = asyncio.get_running_loop().time()
             self.on_write()
+
+    def _is_one_name_too_many(self, write: Write) -> bool:
+        """Whether a name is new that there is no room to count apart: names come from clients, memory is bounded."""
+        seen = write.collection is None or write.collection in self._points or write.collection in self._replaced
+        return not seen and len(self._points) + len(self._replaced) >= _MOST_NAMES

@@ -10,6 +10,7 @@ a Qdrant key as `Authorization: Bearer`. So `Authorization` goes on to the engin
 too, or Google's front end has removed the token's signature, as it does with one that it has checked itself.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ _FAILURES: Final = (
     (503, "not ready: restoring, or the engine is being started"),
     (504, "the engine did not answer in time; the request may have been applied"),
 )
+# Not on an ordinary user's PATH.
+_SYSTEM_FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin")
 _UNIX_PATH_BYTES: Final = 90  # the system's limit is 107, and HAProxy adds a suffix while it binds
 
 
@@ -100,12 +103,13 @@ def command(haproxy: str, config: Path) -> list[str]:
     return [haproxy, "-db", "-f", str(config)]
 
 
-def find_haproxy() -> str:
-    """Return HAProxy's path. Debian installs it where an ordinary user's PATH does not look."""
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+def find_haproxy(*, folders: str | None = None) -> str:
+    """Return HAProxy's path, looked for in PATH and where Debian installs it, or in `folders` alone."""
+    places = folders if folders is not None else os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS))
+    found = shutil.which("haproxy", path=places)
     if found is None:
         raise ConfigError(
-            "HAProxy is missing", hint="install HAProxy 2.6 or newer, for example: apt-get install haproxy"
+            "HAProxy is missing", hint="Install HAProxy 2.6 or newer, for example: apt-get install haproxy"
         )
     return found
 

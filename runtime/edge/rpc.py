@@ -53,7 +53,15 @@ _REFUSED: Final = frozenset(
     }
 )
 # Written by gRPC itself on both sides.
-_NOT_CARRIED: Final = frozenset({"user-agent", "grpc-timeout", "grpc-accept-encoding", "content-type", "te"})
+_NOT_CARRIED: Final = frozenset(
+    {
+        "content-type",
+        "grpc-accept-encoding",
+        "grpc-timeout",
+        "te",  # codespell:ignore te
+        "user-agent",
+    }
+)
 
 Call = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
 

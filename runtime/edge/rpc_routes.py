@@ -121,8 +121,6 @@ def collection_name(message: bytes) -> str | None:
                     position += 4
                 case _:
                     return None
-            if position > end:
-                return None
     except (IndexError, UnicodeDecodeError):
         return None
     return None

@@ -96,6 +96,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "QDRANT__STORAGE__STORAGE_PATH": str(settings.storage_dir.resolve()),
         "QDRANT__STORAGE__SNAPSHOTS_PATH": str(settings.storage_dir.resolve().with_name("engine-snapshots")),
     }
+    # It would be written into the current directory, which is read-only in the container.
+    ours["QDRANT_INIT_FILE_PATH"] = str(settings.storage_dir.resolve().with_name("engine-initialized"))
     if settings.api_key:
         ours["QDRANT__SERVICE__API_KEY"] = settings.api_key
     if settings.read_only_api_key:
@@ -104,9 +106,15 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 async def version(settings: Settings) -> str | None:
-    """Return what the engine's program says its version is, before it runs; None when it does not say."""
+    """Return what the engine's program says its version is, before it runs; None when it does not say.
+
+    Raises ConfigError when there is no such program.
+    """
     child = await asyncio.create_subprocess_exec(
-        settings.qdrant_bin, "--version", env=environment(settings), stdout=asyncio.subprocess.PIPE
+        children.find("Qdrant", settings.qdrant_bin),
+        "--version",
+        env=environment(settings),
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         output, _ = await asyncio.wait_for(child.communicate(), 10)

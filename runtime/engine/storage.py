@@ -4,6 +4,7 @@ Owns these facts (observed on 1.18.3 and 1.19.0). Reads a collection's own small
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,14 +99,24 @@ def write_aliases(storage: Path, aliases: Mapping[str, str]) -> None:
 
 
 def set_aside(storage: Path) -> Path | None:
-    """Move what lies in the storage directory beside it, keeping one such copy; None when there was nothing.
+    """Move what lies in the storage directory beside it, keeping one such copy; None when nothing was moved.
 
     An instance that is started again on the same disk may hold writes that no backup has: they stop being served,
-    but stay to be looked at.
+    but stay to be looked at. A mounted volume cannot be moved; its content is replaced in place.
     """
-    if not storage.exists() or not any(storage.iterdir()):
+    if not storage.exists() or not any(storage.iterdir()) or os.path.ismount(storage):
         return None
     aside = storage.with_name(f"{storage.name}.before-restore")
     shutil.rmtree(aside, ignore_errors=True)
     storage.rename(aside)
     return aside
+
+
+def counts_everything(config: Mapping[str, str]) -> bool:
+    """Whether a collection's exact count is the number of its points.
+
+    With `prevent_unoptimized` (1.19) points are hidden, from counts too, until they are optimized: the count then
+    says when it was taken rather than what there is.
+    """
+    optimizers = json.loads(config["config.json"]).get("optimizer_config") or {}
+    return not optimizers.get("prevent_unoptimized")

@@ -4,14 +4,15 @@ Owns two buffers and the checksum of all that passed. It pays because a source a
 equally fast take half the time together. Knows no store.
 """
 
+import functools
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Self
 
 from runtime.repository.checksums import RunningCrc32c
 from runtime.repository.store import ByteSource
-from runtime.repository.threads import SETTLE_SECONDS, Abort
+from runtime.repository.threads import SETTLE_SECONDS, Abort, DaemonThreads
 
 # Two of these per upload, and two uploads at once, stay within 32 MiB, while a chunk is still long enough
 # that the wait for each answer (20-50 ms) is a fraction of its transfer. A multiple of 256 KiB, as the
@@ -23,7 +24,7 @@ READ_BYTES = 1 << 20
 class ReadAhead:
     """The chunks of a source. A context: on leaving it, the source is read no more."""
 
-    def __init__(self, source: ByteSource, abort: Abort, readers: ThreadPoolExecutor) -> None:
+    def __init__(self, source: ByteSource, abort: Abort, readers: DaemonThreads) -> None:
         self._source = source
         self.passed = RunningCrc32c()
         self._abort = abort
@@ -48,13 +49,13 @@ class ReadAhead:
         What the source raises comes out here, and then there is no end.
         """
         filling, sending = bytearray(CHUNK_BYTES), bytearray(CHUNK_BYTES)
-        future = self._next = self._readers.submit(self._fill, filling)
+        future = self._next = self._readers.submit(functools.partial(self._fill, filling))
         while True:
             count = future.result()
             filling, sending = sending, filling
             last = count < CHUNK_BYTES
             if not last:
-                future = self._next = self._readers.submit(self._fill, filling)
+                future = self._next = self._readers.submit(functools.partial(self._fill, filling))
             yield memoryview(sending)[:count], last
             if last:
                 return

@@ -1,13 +1,17 @@
 """Blocking calls in a store's own few threads, with a deadline, given up safely when the caller is cancelled.
 
-Owns the bound on threads and what a caller that left means to a thread that still works. Knows no store.
+Owns the bound on threads, what a caller that left means to a thread that still works, and that no thread
+keeps the process from ending: with `concurrent.futures`' own executor one that waits for a silent bucket
+would, for as long as its request may take. Knows no store.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from runtime.errors import StoreUnreachable
 
@@ -42,16 +46,65 @@ class Abort:
         self.check()
 
 
-class StoreThreads:
-    """A bounded number of threads, started when first used."""
+class DaemonThreads:
+    """At most `count` threads, started when needed, that end with the process."""
 
     def __init__(self, name: str, count: int) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=count, thread_name_prefix=name)
+        self._name = name
+        self._count = count
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], None]] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._starting = threading.Lock()
+        self._started = 0
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Have a thread make the call; what it returns or raises is the future's."""
+        future: Future[T] = Future()
+
+        def fulfil() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                answer = call()
+            # Whatever it is, it is the caller's: an executor passes all of it on.
+            except BaseException as error:  # noqa: BLE001
+                future.set_exception(error)
+            else:
+                future.set_result(answer)
+
+        self._calls.put((future, fulfil))
+        with self._starting:
+            if not self._idle.acquire(blocking=False) and self._started < self._count:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Drop what has not started; each thread ends with the call that it is in."""
+        with contextlib.suppress(Empty):
+            while item := self._calls.get_nowait():
+                item[0].cancel()
+        for _ in range(self._started):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (item := self._calls.get()) is not None:
+            item[1]()
+            # Before waiting: a buffer must not live on in the name of a call that is over.
+            del item
+            self._idle.release()
+
+
+class StoreThreads:
+    """A store's threads, for callers that await."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self._threads = DaemonThreads(name, count)
 
     async def run(self, call: Callable[[Abort], T], *, seconds: float, what: str) -> T:
         """Run a short call. Without an answer in time it is StoreUnreachable, whatever its thread does."""
         abort = Abort()
-        future = asyncio.wrap_future(self._executor.submit(call, abort))
+        future = asyncio.wrap_future(self._threads.submit(lambda: call(abort)))
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(future)
@@ -73,7 +126,7 @@ class StoreThreads:
         whether the object appeared.
         """
         abort = Abort()
-        started: Future[T] = self._executor.submit(call, abort)
+        started = self._threads.submit(lambda: call(abort))
         future = asyncio.wrap_future(started)
         try:
             return await asyncio.shield(future)
@@ -87,7 +140,7 @@ class StoreThreads:
 
     def close(self) -> None:
         """Take no more calls; threads end with the call they are in."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
 
 def _let_go(future: asyncio.Future[T]) -> None:

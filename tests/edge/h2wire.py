@@ -19,6 +19,7 @@ def literal(name: bytes, value: bytes) -> bytes:
 
 
 def _length(text: bytes) -> bytes:
+    """Return a string with its length in front."""
     if len(text) < 127:
         return bytes((len(text),)) + text
     return b"\x7f" + bytes(((len(text) - 127) & 0x7F | 0x80, (len(text) - 127) >> 7)) + text

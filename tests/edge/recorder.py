@@ -35,11 +35,15 @@ class Answer:
 
 @dataclass
 class Recorder:
-    """An HTTP/1.1 server that says its name in `x-where` and keeps what it was sent."""
+    """An HTTP/1.1 server that says its name in `x-where` and keeps what it was sent.
+
+    `early` is answered to a head, before its body was read; `hold` keeps answers back until it is set.
+    """
 
     name: str
     seen: list[Seen] = field(default_factory=list)
     answer: Callable[[Seen], Answer] = lambda _: Answer()
+    early: Answer | None = None
     hold: asyncio.Event | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
@@ -59,7 +63,13 @@ class Recorder:
             self._server.close()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
         try:
+            if self.early is not None:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(_wire(self.early, self.name, head=False))
+                await writer.drain()
+                return
             while (request := await _read(reader)) is not None:
                 self.seen.append(request)
                 self.arrived.set()
@@ -77,6 +87,7 @@ class Recorder:
 
 
 async def _read(reader: asyncio.StreamReader) -> Seen | None:
+    """Return the next request, or None at the end."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
@@ -96,6 +107,7 @@ async def _read(reader: asyncio.StreamReader) -> Seen | None:
 
 
 def _wire(answer: Answer, where: str, *, head: bool) -> bytes:
+    """Return an answer as bytes."""
     lines = [f"HTTP/1.1 {answer.status} Whatever", f"x-where: {where}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
     if answer.chunked:
@@ -137,6 +149,7 @@ class RpcRecorder(grpc.GenericRpcHandler):  # type: ignore[misc]
         method = handler_call_details.method
 
         async def answer(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            """Record the call and answer it."""
             metadata = {key.lower(): value for key, value in context.invocation_metadata() or ()}
             self.seen.append((method, request, metadata, context.time_remaining()))
             self.arrived.set()

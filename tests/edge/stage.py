@@ -1,13 +1,16 @@
 """A real HAProxy in front of recorders, or of a real gate, for as long as a block lasts."""
 
 import asyncio
+import functools
+import random
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec
 
 import aiohttp
 from aiohttp import web
@@ -19,6 +22,7 @@ from runtime.edge.rest import rest_app, rest_runner
 from runtime.edge.rpc import RpcGate
 from tests.edge.recorder import Recorder, RpcRecorder
 
+P = ParamSpec("P")
 BOUND_SECONDS = 10.0
 
 
@@ -131,12 +135,27 @@ async def gate_stage(gate: Gate, *, resolve: Callable[[str], str] = str) -> Asyn
             await engine_rpc.close()
 
 
+def in_loop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
+    """Run an async test in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        """Run it."""
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
 def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that is free now, from below those that the system gives to outgoing connections."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
 
 
 async def until(condition: object, *, what: Callable[[], str] = str) -> None:

@@ -49,9 +49,7 @@ def test_no_path_fits_two_rows() -> None:
         (a, b)
         for i, (method, a) in enumerate(rows)
         for other, b in rows[i + 1 :]
-        if method == other
-        and len(a) == len(b)
-        and all(x == y or "*" in (x, y) for x, y in zip(a, b, strict=True))
+        if method == other and len(a) == len(b) and all(x == y or "*" in (x, y) for x, y in zip(a, b, strict=True))
     ]
 
     assert clashes == []
@@ -60,7 +58,9 @@ def test_no_path_fits_two_rows() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_only_what_changes_nothing_is_a_read(version: str) -> None:
     """Among the methods that change things only the known queries are reads, and no GET is a write."""
-    reads = {path for method, path in routes(version) if method != "GET" and classify_rest(method, filled(path)) is READ}
+    reads = {
+        path for method, path in routes(version) if method != "GET" and classify_rest(method, filled(path)) is READ
+    }
     queries = ("search", "query", "scroll", "count", "facet", "recommend", "discover", "matrix", "/points", "/logs")
 
     assert [path for path in reads if not any(word in path for word in queries)] == []

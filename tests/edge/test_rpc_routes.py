@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client import grpc as stubs
@@ -45,7 +44,8 @@ def test_the_name_is_found_in_every_write_that_has_one() -> None:
             effect = METHODS[path]
             if effect is None or effect in NAMELESS:
                 continue
-            request = GetMessageClass(method.input_type)(collection_name="été/1").SerializeToString()
+            message = getattr(stubs, method.input_type.name)
+            request = message(collection_name="été/1").SerializeToString()
             assert classify_rpc(path, request) == Write(effect, "été/1"), path
 
 

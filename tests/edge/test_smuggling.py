@@ -1,12 +1,10 @@
 """Requests made to be read differently by HAProxy and by what is behind it."""
 
-import asyncio
-
 import pytest
 
 from runtime.edge.rest_routes import classify_rest
 from tests.edge import h2wire
-from tests.edge.stage import Stage, raw, switchboard
+from tests.edge.stage import Stage, in_loop, raw, switchboard
 
 READ = "POST /collections/c/points/search HTTP/1.1\r\nHost: h\r\n"
 HIDDEN = "PUT /collections/c/points HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
@@ -41,17 +39,14 @@ def only_reads_reached(stage: Stage) -> bool:
         "GET /collections/c\tPUT HTTP/1.1\r\nHost: h\r\n\r\n",
     ],
 )
-def test_no_second_request_hides_in_a_read(wire: str) -> None:
+@in_loop
+async def test_no_second_request_hides_in_a_read(wire: str) -> None:
     """Whatever the framing headers say, the engine gets no write around the gate."""
-
-    async def scenario() -> None:
-        async with switchboard() as stage:
-            await raw(stage.port, wire.encode("latin-1"))
-            assert only_reads_reached(stage), stage.engine.seen
-            assert all(seen.header("upgrade") is None for seen in stage.engine.seen)
-            assert all(seen.header("x-http-method-override") is None for seen in stage.engine.seen)
-
-    asyncio.run(scenario())
+    async with switchboard() as stage:
+        await raw(stage.port, wire.encode("latin-1"))
+        assert only_reads_reached(stage), stage.engine.seen
+        assert all(seen.header("upgrade") is None for seen in stage.engine.seen)
+        assert all(seen.header("x-http-method-override") is None for seen in stage.engine.seen)
 
 
 BASE = [(b":scheme", b"http"), (b":authority", b"h")]
@@ -79,26 +74,20 @@ BASE = [(b":scheme", b"http"), (b":authority", b"h")]
         [(b":method", b"GET"), (b":path", b"/collections"), *BASE, (b"connection", b"x-request-id, host")],
     ],
 )
-def test_no_write_comes_out_of_an_odd_http2_request(headers: list[tuple[bytes, bytes]]) -> None:
+@in_loop
+async def test_no_write_comes_out_of_an_odd_http2_request(headers: list[tuple[bytes, bytes]]) -> None:
     """Pseudo-headers that mean something in HTTP/1.1 do not become a request of their own."""
-
-    async def scenario() -> None:
-        async with switchboard() as stage:
-            await h2wire.send(stage.port, headers, HIDDEN.encode() if len(headers) > 4 else None)
-            assert only_reads_reached(stage), stage.engine.seen
-            assert all(seen.target.startswith("/") for seen in stage.engine.seen + stage.gate.seen)
-
-    asyncio.run(scenario())
+    async with switchboard() as stage:
+        await h2wire.send(stage.port, headers, HIDDEN.encode() if len(headers) > 4 else None)
+        assert only_reads_reached(stage), stage.engine.seen
+        assert all(seen.target.startswith("/") for seen in stage.engine.seen + stage.gate.seen)
 
 
-def test_the_hand_made_http2_is_understood() -> None:
+@in_loop
+async def test_the_hand_made_http2_is_understood() -> None:
     """The odd requests fail for what is odd in them, not because nothing of the kind gets through."""
-
-    async def scenario() -> None:
-        async with switchboard() as stage:
-            await h2wire.send(stage.port, [(b":method", b"GET"), (b":path", b"/collections"), *BASE])
-            await h2wire.send(stage.port, [(b":method", b"PUT"), (b":path", b"/collections/c"), *BASE], b"{}")
-            assert [seen.target for seen in stage.engine.seen] == ["/collections"]
-            assert [(seen.method, seen.body) for seen in stage.gate.seen] == [("PUT", b"{}")]
-
-    asyncio.run(scenario())
+    async with switchboard() as stage:
+        await h2wire.send(stage.port, [(b":method", b"GET"), (b":path", b"/collections"), *BASE])
+        await h2wire.send(stage.port, [(b":method", b"PUT"), (b":path", b"/collections/c"), *BASE], b"{}")
+        assert [seen.target for seen in stage.engine.seen] == ["/collections"]
+        assert [(seen.method, seen.body) for seen in stage.gate.seen] == [("PUT", b"{}")]

@@ -3,8 +3,11 @@ import base64
 import io
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 
 import google_crc32c
 import pytest
@@ -24,6 +27,7 @@ from tests.support.sources import Collected, FailingSource, HeldSource
 from tests.support.strict_gcs import StrictGcs, Wire
 from tests.support.strict_objects import Asked
 
+REPOSITORY = Path(__file__).parents[2]
 MIB = 1 << 20
 CHUNK = 8 * MIB
 SECONDS = 2.0
@@ -370,13 +374,13 @@ def test_a_store_that_never_answers_is_said_within_the_deadline(run: Run, strict
 
 
 @pytest.mark.parametrize("wire", [Wire.UNAVAILABLE, Wire.BUSY])
-def test_a_store_that_stays_overloaded_is_unreachable(
-    run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire
-) -> None:
+def test_a_store_that_stays_overloaded_is_unreachable(run: Run, strict: StrictGcs, wire: Wire) -> None:
     """After retries within the deadline, and not 'no backup'."""
+    gcs = GcsStore("backups", "p", emulator_host=strict.url, deadline_seconds=0.5)
     strict.fail_once(wire, anything, times=1000)
     with pytest.raises(StoreUnreachable):
         run(gcs.read("HEAD"))
+    run(gcs.close())
 
 
 def test_the_instance_s_account_overwrites_head_alone_and_deletes_nothing(
@@ -436,9 +440,44 @@ def test_an_object_that_vanishes_during_a_download_is_missing(
 
 def test_every_outcome_of_a_fault_is_an_error_of_ours(run: Run, strict: StrictGcs) -> None:
     """No traceback of a library reaches the caller, whichever request of whichever verb is lost for good."""
-    gcs = GcsStore("backups", "p", emulator_host=strict.url, deadline_seconds=0.3)
-    for wire in (Wire.RESET_BEFORE, Wire.RESET_AFTER, Wire.CUT, Wire.UNAVAILABLE):
+    gcs = GcsStore("backups", "p", emulator_host=strict.url, deadline_seconds=0.2)
+    for wire in (Wire.RESET_AFTER, Wire.CUT, Wire.UNAVAILABLE):
         strict.fail_once(wire, anything, times=1000)
         for outcome in run(every_verb(gcs)):
             assert outcome is None or isinstance(outcome, StoreError | IntegrityError), (wire, outcome)
     run(gcs.close())
+
+
+def test_a_call_that_goes_well_is_one_request(run: Run, strict: StrictGcs, gcs: GcsStore) -> None:
+    """HEAD is read every two seconds: nothing is asked besides."""
+    info = run(gcs.write_new("HEAD", b"1"))
+    run(gcs.read("HEAD"))
+    run(gcs.stat("HEAD"))
+    run(gcs.swap("HEAD", b"2", info.generation))
+    run(gcs.delete("HEAD", strict.objects.stored["p/HEAD"].generation))
+    assert [a.method for a in strict.asked] == ["POST", "GET", "GET", "POST", "DELETE"]
+
+
+def test_a_call_that_hangs_does_not_keep_the_process_from_ending(strict: StrictGcs) -> None:
+    """Given up by its caller, whose ten seconds are running, and left behind."""
+    strict.fail_once(Wire.SILENCE, anything, times=1000)
+    program = (
+        "import asyncio\n"
+        "from runtime.repository.gcs import GcsStore\n"
+        "async def main():\n"
+        f"    store = GcsStore('backups', emulator_host={strict.url!r}, deadline_seconds=30)\n"
+        "    await store.read('HEAD')\n"
+        "try: asyncio.run(asyncio.wait_for(main(), 1))\n"
+        "except TimeoutError: print('given up')"
+    )
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert done.stdout == "given up\n"
+    assert time.monotonic() - started < 8

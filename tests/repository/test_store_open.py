@@ -53,7 +53,9 @@ def test_opening_a_bucket_imports_nothing_of_google_s_client() -> None:
 def test_without_credentials_the_hint_says_how_to_get_some(tmp_path: Path) -> None:
     """Where there is neither a key nor a metadata server."""
     program = (
-        "import asyncio; from runtime.errors import StoreDenied; from runtime.repository.open import open_store\n"
+        "import asyncio\n"
+        "from runtime.errors import StoreDenied\n"
+        "from runtime.repository.open import open_store\n"
         "store = open_store('gs://b/p', emulator_host=None, project=None)\n"
         "try: asyncio.run(store.read('HEAD'))\n"
         "except StoreDenied as error: print(error.hint)"

@@ -174,6 +174,8 @@ class StrictObjects:
             metadata, data = _parts(asked)
             return self._create(asked.query.get("name") or metadata["name"], data, metadata, asked.query)
         metadata = json.loads(asked.body or b"{}")
+        if asked.method != "POST" or not (metadata.get("name") or asked.query.get("name")):
+            return Answer.error(400, "Required")
         name = asked.query.get("name") or metadata["name"]
         if refusal := self._forbidden(name) or self._precondition(asked.query, name):
             return refusal
