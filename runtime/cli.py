@@ -14,6 +14,7 @@ import click
 
 from runtime import logs
 from runtime.commands.prune import prune
+from runtime.commands.repair import repair
 from runtime.commands.rollback import rollback
 from runtime.commands.terminal import (
     EXIT_CODES,
@@ -165,5 +166,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify, prune, rollback):
+for command in (verify, prune, rollback, repair):
     cli.add_command(command)
