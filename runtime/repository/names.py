@@ -47,6 +47,12 @@ def pack(epoch: int, seq: int, number: int, now: dt.datetime) -> str:
     return f"{PACKS}{now:%Y/%m/%d}/{backup_id(epoch, seq)}-{number:04d}.tar"
 
 
+def export(collection: str, made_at: dt.datetime) -> str:
+    """Return the object name of a stock snapshot of a collection, as it was at that moment (UTC)."""
+    at = made_at.astimezone(dt.UTC)
+    return f"{EXPORTS}{at:%Y/%m/%d}/{collection}-{at:%Y-%m-%d-%H-%M-%S}.snapshot"
+
+
 def pack_position(name: str) -> tuple[int, int] | None:
     """Return the (epoch, seq) that a pack was made for, None when the name is no pack's."""
     match = _PACK.fullmatch(name)
