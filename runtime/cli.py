@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from runtime import logs
+from runtime.commands.doctor import doctor
 from runtime.commands.export import export
 from runtime.commands.prune import prune
 from runtime.commands.repair import repair
@@ -167,5 +168,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify, prune, rollback, repair, export):
+for command in (verify, prune, rollback, repair, export, doctor):
     cli.add_command(command)
