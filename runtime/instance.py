@@ -6,7 +6,6 @@ child processes' deaths: those are the supervisor's.
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from enum import StrEnum
 from runtime import selection
 from runtime.backup import Backups
 from runtime.changes import Delta
+from runtime.clock import suspended_clock
 from runtime.composition import Base
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate, Refused
@@ -357,8 +357,3 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
         writing=Writing(settings, edge.gate, lineage, Backups(settings, engine, edge.gate, repository)),
         clock=suspended_clock,
     )
-
-
-def suspended_clock() -> float:
-    """Return seconds that go on while the machine is suspended, which the monotonic clock does not promise."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
