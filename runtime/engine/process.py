@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from runtime import children
 from runtime.engine.admin import Admin
+from runtime.engine.stream import ShardStream, open_stream
 from runtime.errors import ConfigError, EngineError
+from runtime.repository.manifest import SegmentManifests
 from runtime.settings import Settings
 
 # A placed folder is open within half a second whatever its size (measured); a large index read into memory takes
@@ -71,6 +73,10 @@ class Engine:
             self.stopping = True
             await self._child.stop(grace_seconds=grace_seconds)
             self._child = None
+
+    def stream(self, collection: str, shard: str, known: SegmentManifests) -> ShardStream | None:
+        """Open the stream of what a shard holds beyond `known`; None: nothing. Blocking. Raises EngineError."""
+        return open_stream(self.admin.port, self.admin.api_key, collection, shard, known)
 
     async def close(self) -> None:
         """Let go of the connections to it."""
