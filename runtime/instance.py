@@ -245,7 +245,8 @@ class Instance:
             # The traffic is about to go there; what is held here would only be late.
             raise Refused("another instance is starting and takes over", retry_after=1)
         try:
-            await asyncio.wait_for(asyncio.shield(self._promotion), _WRITE_WAITS_SECONDS)
+            async with asyncio.timeout(_WRITE_WAITS_SECONDS):
+                await asyncio.shield(self._promotion)
         except TimeoutError:
             raise Refused("another instance writes; it was asked to hand over", retry_after=1) from None
         except Declined:

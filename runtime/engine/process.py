@@ -62,7 +62,8 @@ class Engine:
             "Qdrant", [self._settings.qdrant_bin], environment(self._settings), output=self._output
         )
         try:
-            await asyncio.wait_for(self._ready(self._child), _LONGEST_START_SECONDS)
+            async with asyncio.timeout(_LONGEST_START_SECONDS):
+                await self._ready(self._child)
         except TimeoutError as error:
             await self.stop(grace_seconds=1)
             raise EngineError(f"Qdrant was not ready after {_LONGEST_START_SECONDS:.0f} s") from error
@@ -123,7 +124,8 @@ async def version(settings: Settings) -> str | None:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        output, _ = await asyncio.wait_for(child.communicate(), 10)
+        async with asyncio.timeout(10):
+            output, _ = await child.communicate()
     except TimeoutError:
         child.kill()
         await child.wait()
