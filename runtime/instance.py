@@ -6,7 +6,6 @@ child processes' deaths: those are the supervisor's.
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from enum import StrEnum
 from runtime import selection
 from runtime.backup import Backups
 from runtime.changes import Delta
+from runtime.clock import suspended_clock
 from runtime.composition import Base
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate, Refused
@@ -188,7 +188,7 @@ class Instance:
         return self._promotion is not None and not self._promotion.done()
 
     def _should_follow(self) -> bool:
-        """A reader follows the newest backup; a standby needs it only when a failed hand-over left it without any."""
+        """Tell whether to go to the newest backup: a reader always, a standby only when a hand-over left it without."""
         return self._settings.instance_role == "reader" or self.replica.placed is None
 
     async def _follow(self, head: Head) -> None:
@@ -368,8 +368,3 @@ def _noted(promotion: asyncio.Task[None]) -> None:
     """Take note of how a promotion ended: whoever waited for it may have given up."""
     if not promotion.cancelled() and (error := promotion.exception()) is not None:
         log.info("handover.not_taken", message=f"Did not become the writer: {error!r}")
-
-
-def suspended_clock() -> float:
-    """Return seconds that go on while the machine is suspended, which the monotonic clock does not promise."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

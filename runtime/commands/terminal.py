@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runtime import logs
 from runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def with_repository(settings: Settings, work: "Callable[[Repository], Coroutine[
     """Run a command's work on the repository that the settings name."""
     from runtime.repository.open import open_store  # noqa: PLC0415
     from runtime.repository.repository import Repository  # noqa: PLC0415
+
+    logs.configure_for_command()
 
     async def run() -> T:
         store = open_store(
@@ -83,4 +86,17 @@ def bar(progress: "Progress", title: str, *, quiet: bool) -> Iterator[None]:
     with Bar(console=console) as shown:
         task = shown.add_task(title)
         progress.on_change = lambda: shown.update(task, total=progress.files, completed=progress.files_done)
+        yield
+
+
+@contextlib.contextmanager
+def waiting(title: str, *, quiet: bool) -> Iterator[None]:
+    """Say on a terminal what the block waits for: something whose end nobody can tell."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield
+        return
+    with console.status(title):
         yield
