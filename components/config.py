@@ -1,0 +1,189 @@
+"""The configuration of a stack: read once, checked whole, frozen.
+
+Owns the rules of single values; rules between values are in `components.consistency`, the keys and their
+defaults in `components.options`. Nothing else in this program reads `pulumi.Config`.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import pulumi
+from pulumi.runtime import config as engine_config
+from pulumi.runtime import is_config_secret
+
+from components import cron, options, sizing
+from components.consistency import check_together
+from components.naming import Names, base_from_stack
+from components.problems import ConfigProblems, Findings
+from components.reader import Reader
+
+PROJECT_NAME: Final = "qdrant-cloud-run"
+ENVIRONMENTS: Final = ("dev", "prod", "local")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig:
+    """What a stack deploys; every field is checked, alone and against the others."""
+
+    stack: str
+    environment: str
+    project: str
+    region: str
+    name: str
+    protected: bool
+    cpu: int
+    memory_mib: int
+    disk_mib: int
+    data_mib: int
+    min_instances: int
+    startup_seconds: int
+    request_timeout_seconds: int
+    log_level: str
+    public: bool
+    invokers: tuple[str, ...]
+    ingress: str
+    api_keys: bool
+    api_key: pulumi.Output[str] | None
+    read_only_api_key: pulumi.Output[str] | None
+    key_rotation: int
+    vpc_network: str
+    vpc_subnet: str
+    vpc_egress: str
+    delivery_accounts: bool
+    image: str
+    qdrant_image: str
+    base_image: str
+    backup_prefix: str
+    collections: tuple[str, ...]
+    backup_max_age_seconds: int
+    restore_policy: str
+    snapshot_schedule: str
+    time_zone: str
+    scheduler_region: str
+    snapshot_deadline_seconds: int
+    snapshot_retries: int
+    second_region: str
+    old_version_days: int
+    soft_delete_days: int
+    kms_key: str
+    monitoring: bool
+    alert_emails: tuple[str, ...]
+    local_port: int
+    local_agent_port: int
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the running stack's configuration, or raise ConfigProblems with everything wrong in it."""
+        values = {**engine_config.get_config_env(), **engine_config.CONFIG.get()}
+        names = (option.name for option in options.every_option())
+        secret = frozenset(name for name in names if is_config_secret(f"{PROJECT_NAME}:{name}"))
+        return cls.parse(values, stack=pulumi.get_stack(), secret_keys=secret)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str], *, stack: str, secret_keys: frozenset[str]) -> Self:
+        """Check raw values (`qdrant-cloud-run:KEY`, and `gcp:` for project and region) of a stack."""
+        given, unknown = _own_keys(values)
+        findings = Findings(given, hidden=frozenset(o.name for o in options.every_option() if o.secret))
+        for key in unknown:
+            _report_unknown(findings, key)
+        read = Reader(findings)
+        environment = read.choice("environment", ENVIRONMENTS, auto=stack)
+        local, prod = environment == "local", environment == "prod"
+        size = sizing.SIZES.get(read.choice("size", tuple(sizing.SIZES)), sizing.SIZES["small"])
+        memory = read.quantity("memory", auto=size.memory_mib)
+        disk = read.quantity("disk", zero=True)
+        region = "local" if local else read.region("region")
+        project = "local" if local else read.project("project")
+        config = cls(
+            stack=stack,
+            environment=environment,
+            project=project,
+            region=region,
+            name=read.name("name", auto=base_from_stack(stack)),
+            protected=read.boolean("protected", auto=prod),
+            cpu=read.integer("cpu", auto=size.cpu),
+            memory_mib=memory,
+            disk_mib=disk,
+            data_mib=read.quantity("data", auto=sizing.data_that_fits(memory, disk)),
+            min_instances=read.integer("minInstances", 0, 1, auto=int(prod)),
+            startup_seconds=read.integer("startupSeconds", 10, 240),
+            request_timeout_seconds=read.integer("requestTimeoutSeconds", 1, 3600),
+            log_level=read.choice("logLevel", ("debug", "info", "warning", "error")),
+            public=read.boolean("public"),
+            invokers=read.members("invokers"),
+            ingress=read.choice("ingress", ("all", "internal", "internal-and-load-balancer")),
+            api_keys=read.boolean("apiKeys"),
+            api_key=read.secret("apiKey", stored_secret="apiKey" in secret_keys),
+            read_only_api_key=read.secret("readOnlyApiKey", stored_secret="readOnlyApiKey" in secret_keys),
+            key_rotation=read.integer("keyRotation", 1, 10_000),
+            vpc_network=read.text("vpcNetwork"),
+            vpc_subnet=read.text("vpcSubnet"),
+            vpc_egress=read.choice("vpcEgress", ("private-ranges-only", "all-traffic")),
+            delivery_accounts=read.boolean("deliveryAccounts"),
+            image=read.digest("image"),
+            qdrant_image=read.digest("qdrantImage"),
+            base_image=read.text("baseImage"),
+            backup_prefix=read.prefix("backupPrefix"),
+            collections=read.names("collections"),
+            backup_max_age_seconds=read.integer("backupMaxAgeSeconds", 5, 3600),
+            restore_policy=read.choice("restorePolicy", ("if-exists", "required", "never")),
+            snapshot_schedule=read.checked("snapshotSchedule", cron.cron_fault, like="0 */6 * * *"),
+            time_zone=read.checked("timeZone", _zone_fault, like="Europe/Zurich"),
+            scheduler_region=read.region("schedulerRegion", auto=region),
+            snapshot_deadline_seconds=read.integer("snapshotDeadlineSeconds", 15, 1800),
+            snapshot_retries=read.integer("snapshotRetries", 0, 5),
+            second_region=read.region("secondRegion", auto="") if given.get("secondRegion") else "",
+            old_version_days=read.integer("oldVersionDays", 1, 365),
+            soft_delete_days=read.integer("softDeleteDays", 0, 90),
+            kms_key=read.kms_key("kmsKey"),
+            monitoring=read.boolean("monitoring", auto=prod),
+            alert_emails=read.emails("alertEmails"),
+            local_port=read.integer("localPort", 1024, 65535),
+            local_agent_port=read.integer("localAgentPort", 1024, 65535),
+        )
+        check_together(config, findings)
+        if findings.found:
+            raise ConfigProblems(stack, findings.found)
+        return config
+
+    @property
+    def names(self) -> Names:
+        """Names of everything the stack makes."""
+        return Names(base=self.name, project=self.project)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of everything that can carry them: what the bill and the policies go by."""
+        return {"app": "qdrant", "environment": self.environment, "stack": self.name, "managed-by": "pulumi"}
+
+
+def _own_keys(values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return every option's raw value, defaults filled in, and the keys that no option has."""
+    given = {option.name: option.default for option in options.every_option()}
+    unknown = []
+    for full, value in values.items():
+        space, _, key = full.partition(":")
+        if space == "gcp" and key in ("project", "region"):
+            given[key] = given[key] or value
+        elif space == PROJECT_NAME and key in given:
+            given[key] = value or given[key]
+        elif space == PROJECT_NAME:
+            unknown.append(key)
+            given[key] = value
+    return given, unknown
+
+
+def _report_unknown(findings: Findings, key: str) -> None:
+    remove = f"pulumi config rm {key}"
+    if key in options.NOT_A_CHOICE:
+        findings.add(key, f"not a choice here: {options.NOT_A_CHOICE[key]}", fix=remove)
+        return
+    close = difflib.get_close_matches(key, [option.name for option in options.every_option()], n=1)
+    meant = f"; you may mean {close[0]}" if close else "; docs/configuration.md lists the keys"
+    findings.add(key, f"there is no such key{meant}", fix=remove)
+
+
+def _zone_fault(name: str) -> str | None:
+    return None if cron.known_time_zone(name) else "the time zone database does not have it"
