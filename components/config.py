@@ -4,22 +4,24 @@ Owns the rules of single values; rules between values are in `components.consist
 defaults in `components.options`. Nothing else in this program reads `pulumi.Config`.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 import pulumi
 from pulumi.runtime import config as engine_config
 from pulumi.runtime import is_config_secret
 
-from components import cron, options, sizing
+from components import cron, options, regions, sizing
+from components.choices import ImageSource, Keeping, Place, Serving, Timetable, Told, Watch
 from components.consistency import check_together
+from components.container import Container
+from components.keys import PROJECT_NAME, own_keys, report_unknown
 from components.naming import Names, base_from_stack
 from components.problems import ConfigProblems, Findings
 from components.reader import Reader
 
-PROJECT_NAME: Final = "qdrant-cloud-run"
 ENVIRONMENTS: Final = ("dev", "prod", "local")
 
 
@@ -46,7 +48,7 @@ class StackConfig:
     ingress: str
     api_keys: bool
     api_key: pulumi.Output[str] | None
-    read_only_api_key: pulumi.Output[str] | None
+    reader_key: pulumi.Output[str] | None
     key_rotation: int
     vpc_network: str
     vpc_subnet: str
@@ -84,18 +86,17 @@ class StackConfig:
     @classmethod
     def parse(cls, values: Mapping[str, str], *, stack: str, secret_keys: frozenset[str]) -> Self:
         """Check raw values (`qdrant-cloud-run:KEY`, and `gcp:` for project and region) of a stack."""
-        given, unknown = _own_keys(values)
+        given, unknown = own_keys(values)
         findings = Findings(given, hidden=frozenset(o.name for o in options.every_option() if o.secret))
         for key in unknown:
-            _report_unknown(findings, key)
+            report_unknown(findings, key, values[f"{PROJECT_NAME}:{key}"])
         read = Reader(findings)
         environment = read.choice("environment", ENVIRONMENTS, auto=stack)
         local, prod = environment == "local", environment == "prod"
         size = sizing.SIZES.get(read.choice("size", tuple(sizing.SIZES)), sizing.SIZES["small"])
         memory = read.quantity("memory", auto=size.memory_mib)
         disk = read.quantity("disk", zero=True)
-        region = "local" if local else read.region("region")
-        project = "local" if local else read.project("project")
+        project, region = ("local", "local") if local else (read.project("project"), read.region("region"))
         config = cls(
             stack=stack,
             environment=environment,
@@ -116,7 +117,7 @@ class StackConfig:
             ingress=read.choice("ingress", ("all", "internal", "internal-and-load-balancer")),
             api_keys=read.boolean("apiKeys"),
             api_key=read.secret("apiKey", stored_secret="apiKey" in secret_keys),
-            read_only_api_key=read.secret("readOnlyApiKey", stored_secret="readOnlyApiKey" in secret_keys),
+            reader_key=read.secret("readOnlyApiKey", stored_secret="readOnlyApiKey" in secret_keys),
             key_rotation=read.integer("keyRotation", 1, 10_000),
             vpc_network=read.text("vpcNetwork"),
             vpc_subnet=read.text("vpcSubnet"),
@@ -130,7 +131,7 @@ class StackConfig:
             backup_max_age_seconds=read.integer("backupMaxAgeSeconds", 5, 3600),
             restore_policy=read.choice("restorePolicy", ("if-exists", "required", "never")),
             snapshot_schedule=read.checked("snapshotSchedule", cron.cron_fault, like="0 */6 * * *"),
-            time_zone=read.checked("timeZone", _zone_fault, like="Europe/Zurich"),
+            time_zone=read.checked("timeZone", cron.zone_fault, like="Europe/Zurich"),
             scheduler_region=read.region("schedulerRegion", auto=region),
             snapshot_deadline_seconds=read.integer("snapshotDeadlineSeconds", 15, 1800),
             snapshot_retries=read.integer("snapshotRetries", 0, 5),
@@ -158,32 +159,93 @@ class StackConfig:
         """Labels of everything that can carry them: what the bill and the policies go by."""
         return {"app": "qdrant", "environment": self.environment, "stack": self.name, "managed-by": "pulumi"}
 
+    def place(self, container: Container) -> Place:
+        """Return where the stack is made, for a container."""
+        return Place(
+            container=container,
+            project=self.project,
+            region=self.region,
+            names=self.names,
+            labels=self.labels,
+            protected=self.protected,
+        )
 
-def _own_keys(values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return every option's raw value, defaults filled in, and the keys that no option has."""
-    given = {option.name: option.default for option in options.every_option()}
-    unknown = []
-    for full, value in values.items():
-        space, _, key = full.partition(":")
-        if space == "gcp" and key in ("project", "region"):
-            given[key] = given[key] or value
-        elif space == PROJECT_NAME and key in given:
-            given[key] = value or given[key]
-        elif space == PROJECT_NAME:
-            unknown.append(key)
-            given[key] = value
-    return given, unknown
+    @property
+    def serving(self) -> Serving:
+        """How its instance serves."""
+        return Serving(
+            cpu=self.cpu,
+            memory_mib=self.memory_mib,
+            disk_mib=self.disk_mib,
+            min_instances=self.min_instances,
+            startup_seconds=self.startup_seconds,
+            request_timeout_seconds=self.request_timeout_seconds,
+            local_ports=(self.local_port, self.local_agent_port),
+            public=self.public,
+            invokers=self.invokers,
+            ingress=self.ingress,
+            vpc_network=self.vpc_network,
+            vpc_subnet=self.vpc_subnet,
+            vpc_egress=self.vpc_egress,
+        )
 
+    @property
+    def told(self) -> Told:
+        """What its container is told."""
+        return Told(
+            backup_url=f"gs://{self.names.bucket}/{self.backup_prefix}",
+            project=self.project,
+            collections=",".join(self.collections),
+            restore_policy=self.restore_policy,
+            backup_max_age_seconds=str(self.backup_max_age_seconds),
+            runtime_environment="production" if self.environment == "prod" else "development",
+            log_level=self.log_level,
+        )
 
-def _report_unknown(findings: Findings, key: str) -> None:
-    remove = f"pulumi config rm {key}"
-    if key in options.NOT_A_CHOICE:
-        findings.add(key, f"not a choice here: {options.NOT_A_CHOICE[key]}", fix=remove)
-        return
-    close = difflib.get_close_matches(key, [option.name for option in options.every_option()], n=1)
-    meant = f"; you may mean {close[0]}" if close else "; docs/configuration.md lists the keys"
-    findings.add(key, f"there is no such key{meant}", fix=remove)
+    @property
+    def source(self) -> ImageSource:
+        """What its image is, or what it is built from."""
+        build_args = {"QDRANT_IMAGE": self.qdrant_image, "BASE_IMAGE": self.base_image}
+        return ImageSource(
+            given=self.image,
+            root=Path(__file__).resolve().parent.parent,
+            dockerfile="Dockerfile.qdrant",
+            files=("runtime", "requirements/runtime.txt"),
+            build_args={name: value for name, value in build_args.items() if value},
+        )
 
+    @property
+    def keeping(self) -> Keeping:
+        """How its bucket keeps objects."""
+        home = regions.continent(self.region)
+        return Keeping(
+            prefix=self.backup_prefix,
+            pair=(self.second_region, home) if self.second_region and home else None,
+            old_version_days=self.old_version_days,
+            soft_delete_days=self.soft_delete_days,
+            kms_key=self.kms_key,
+        )
 
-def _zone_fault(name: str) -> str | None:
-    return None if cron.known_time_zone(name) else "the time zone database does not have it"
+    @property
+    def times(self) -> Timetable:
+        """When it is asked for a backup."""
+        return Timetable(
+            region=self.scheduler_region,
+            cron=self.snapshot_schedule,
+            time_zone=self.time_zone,
+            deadline_seconds=self.snapshot_deadline_seconds,
+            retries=self.snapshot_retries,
+        )
+
+    @property
+    def watch(self) -> Watch:
+        """Who is told; a check from outside must reach the service, and would keep one at zero awake."""
+        uptime = self.monitoring and self.ingress == "all" and self.min_instances > 0
+        return Watch(emails=self.alert_emails, uptime=uptime)
+
+    @property
+    def extra_apis(self) -> tuple[str, ...]:
+        """APIs that only some stacks need."""
+        wanted = {"cloudkms": self.kms_key, "compute": self.vpc_network}
+        extra = [api for api, value in wanted.items() if value]
+        return (*extra, "logging", "monitoring") if self.monitoring else tuple(extra)

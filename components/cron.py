@@ -45,10 +45,10 @@ def _valid_part(part: str, low: int, high: int, names: dict[str, int]) -> bool:
     return all(low <= end <= high for end in ends) and ends == sorted(ends)
 
 
-def known_time_zone(name: str) -> bool:
-    """Whether the time zone database has this name."""
+def zone_fault(name: str) -> str | None:
+    """Return what is wrong with a time zone, None where nothing is."""
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return bool(name)
+        return "the time zone database does not have it"
+    return None

@@ -52,12 +52,28 @@ METRICS_ROUTE: Final = "/api/metrics"
 
 # The one object that is ever overwritten; the infrastructure grants the overwrite on this name alone.
 HEAD_OBJECT: Final = "HEAD"
+# Folders of the repository below its prefix: the infrastructure grants deletion in them, to pruning alone.
+VERIFIED_FOLDER: Final = "verified"
+REPOSITORY_FOLDERS: Final = ("manifests", "packs", VERIFIED_FOLDER, "journal", "exports")
+
+# Where the image keeps Qdrant's storage; Cloud Run mounts memory or a disk there.
+STORAGE_DIR: Final = "/qdrant/storage"
+
+# Events that somebody is told of, by the name in the log line's `event`.
+EVENTS: Final = {
+    "backup_committed": "backup.committed",
+    "backup_overdue": "backup.overdue",
+    "restore_failed": "restore.failed",
+    "restore_fell_back": "restore.fell_back",
+    "writer_fenced": "writer.fenced",
+}
 
 
 def environment(
     *,
     backup_url: T,
     project: T,
+    storage_dir: T,
     collections: T,
     allowed_callers: T,
     restore_policy: T,
@@ -73,6 +89,7 @@ def environment(
     return {
         BACKUP_URL: backup_url,
         GOOGLE_CLOUD_PROJECT: project,
+        QDRANT_STORAGE_DIR: storage_dir,
         QDRANT_COLLECTION_NAME: collections,
         ALLOWED_CALLERS: allowed_callers,
         RESTORE_POLICY: restore_policy,

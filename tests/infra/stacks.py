@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from components.config import PROJECT_NAME, StackConfig
+from components.config import StackConfig
+from components.keys import PROJECT_NAME
 
 DEV: Final[Mapping[str, str]] = {
     "project": "acme-search",
