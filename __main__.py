@@ -24,7 +24,7 @@ place, serving, watch = config.place(contract), config.serving, config.watch
 
 def on_this_machine() -> None:
     """Declare the image beside a bucket emulator, on the user's own Docker."""
-    told = contract.environment(allowed_callers="", storage_dir=contract.STORAGE_DIR, **config.told)
+    told = contract.environment(allowed_callers="", **config.told(contract))
     told[contract.STORAGE_EMULATOR_HOST] = local.EMULATOR_ADDRESS
     here = local.LocalStackArgs(place=place, serving=serving, source=config.source, environment=told)
     local.LocalStack("local", here)
@@ -54,13 +54,12 @@ def on_google_cloud() -> None:
     built = image.QdrantImage("image", packed, then)
 
     granted = pulumi.ResourceOptions(providers=google, depends_on=[backups, keys, built])
-    told = contract.environment(allowed_callers=caller, storage_dir=contract.STORAGE_DIR, **config.told)
     served = service.QdrantServiceArgs(
         place=place,
         serving=serving,
         image=built.reference,
         account=people.emails["runtime"],
-        environment=told,
+        environment=contract.environment(allowed_callers=caller, **config.told(contract)),
         secrets=keys.pinned,
         callers=people.callers,
     )

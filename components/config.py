@@ -7,7 +7,7 @@ defaults in `components.options`. Nothing else in this program reads `pulumi.Con
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import pulumi
 from pulumi.runtime import config as engine_config
@@ -21,8 +21,6 @@ from components.keys import PROJECT_NAME, own_keys, report_unknown
 from components.naming import Names, base_from_stack
 from components.problems import ConfigProblems, Findings
 from components.reader import Reader
-
-ENVIRONMENTS: Final = ("dev", "prod", "local")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +86,10 @@ class StackConfig:
         """Check raw values (`qdrant-cloud-run:KEY`, and `gcp:` for project and region) of a stack."""
         given, unknown = own_keys(values)
         findings = Findings(given, hidden=frozenset(o.name for o in options.every_option() if o.secret))
-        for key in unknown:
-            report_unknown(findings, key, values[f"{PROJECT_NAME}:{key}"])
+        for key, value in unknown.items():
+            report_unknown(findings, key, value)
         read = Reader(findings)
-        environment = read.choice("environment", ENVIRONMENTS, auto=stack)
+        environment = read.choice("environment", ("dev", "prod", "local"), auto=stack)
         local, prod = environment == "local", environment == "prod"
         size = sizing.SIZES.get(read.choice("size", tuple(sizing.SIZES)), sizing.SIZES["small"])
         memory = read.quantity("memory", auto=size.memory_mib)
@@ -156,7 +154,7 @@ class StackConfig:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Labels of everything that can carry them: what the bill and the policies go by."""
+        """Labels of everything that can carry them."""
         return {"app": "qdrant", "environment": self.environment, "stack": self.name, "managed-by": "pulumi"}
 
     def place(self, container: Container) -> Place:
@@ -189,10 +187,10 @@ class StackConfig:
             vpc_egress=self.vpc_egress,
         )
 
-    @property
-    def told(self) -> Told:
-        """What its container is told."""
+    def told(self, container: Container) -> Told:
+        """Return what its container is told."""
         return Told(
+            storage_dir=container.STORAGE_DIR,
             backup_url=f"gs://{self.names.bucket}/{self.backup_prefix}",
             project=self.project,
             collections=",".join(self.collections),
@@ -217,10 +215,10 @@ class StackConfig:
     @property
     def keeping(self) -> Keeping:
         """How its bucket keeps objects."""
-        home = regions.continent(self.region)
+        home = regions.continent(self.region) if self.second_region else None
         return Keeping(
             prefix=self.backup_prefix,
-            pair=(self.second_region, home) if self.second_region and home else None,
+            pair=(self.second_region, home) if home else None,
             old_version_days=self.old_version_days,
             soft_delete_days=self.soft_delete_days,
             kms_key=self.kms_key,

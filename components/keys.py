@@ -13,10 +13,10 @@ from components.problems import Findings
 PROJECT_NAME: Final = "qdrant-cloud-run"
 
 
-def own_keys(values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+def own_keys(values: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return every option's raw value, defaults filled in, and the keys that no option has."""
     given = {option.name: option.default for option in options.every_option()}
-    unknown = []
+    unknown = {}
     for full, value in values.items():
         space, _, key = full.partition(":")
         if space == "gcp" and key in ("project", "region"):
@@ -24,7 +24,7 @@ def own_keys(values: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
         elif space == PROJECT_NAME and key in given:
             given[key] = value or given[key]
         elif space == PROJECT_NAME:
-            unknown.append(key)
+            unknown[key] = value
     return given, unknown
 
 
