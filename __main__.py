@@ -72,6 +72,7 @@ def on_google_cloud() -> None:
         seen = monitoring.MonitoringArgs(place=place, serving=serving, watch=watch, url=qdrant.url)
         monitoring.Monitoring("monitoring", seen, then)
     made = {"service": qdrant.name, "bucket": backups.name, "image": built.reference}
+    made["runtimeAccount"] = people.emails["runtime"]
     outputs.publish_cloud(config, contract, qdrant.url, made)
 
 

@@ -43,6 +43,8 @@ def publish_cloud(
         "url": url,
         "statusPage": url.apply(lambda base: f"{base}{container.STATUS_ROUTE}"),
         "clientSnippet": url.apply(lambda base: client_snippet(base, private=private, keyed=config.api_keys)),
+        "project": config.project,
+        "region": config.region,
         "verifyCommand": f"make verify-deployment STACK={config.stack}",
     }
     if private:
@@ -50,6 +52,7 @@ def publish_cloud(
             lambda base: f"gcloud auth print-identity-token --audiences={base}"
         )
     if config.api_keys:
+        texts["apiKeySecret"] = config.names.secret("api-key")
         texts["apiKeyCommand"] = key_command(config.project, config.names.secret("api-key"))
         texts["readOnlyApiKeyCommand"] = key_command(config.project, config.names.secret("read-only-api-key"))
     for name, value in {**texts, **made}.items():
