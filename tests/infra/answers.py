@@ -42,12 +42,14 @@ def digest(*parts: object) -> str:
 
 
 def _account(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an account the address that follows from its id."""
     email = f"{inputs['accountId']}@{inputs['project']}.iam.gserviceaccount.com"
     name = f"projects/{inputs['project']}/serviceAccounts/{email}"
     return {"email": email, "member": f"serviceAccount:{email}", "name": name, "uniqueId": "1" * 21}
 
 
 def _service(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a service its URL and the revision that follows from its template."""
     region = str(inputs["location"])
     revision = digest(inputs["template"])[7:12]
     return {
@@ -57,42 +59,51 @@ def _service(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _secret(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a secret its full name, which has the project's number."""
     return {"name": f"projects/{PROJECT_NUMBER}/secrets/{inputs['secretId']}"}
 
 
 def _secret_version(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a version its number."""
     number = inputs.get("secretDataWoVersion", "1")
     return {"version": number, "name": f"{inputs['secret']}/versions/{number}", "enabled": True}
 
 
 def _role(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a custom role its full name."""
     return {"name": f"projects/{inputs['project']}/roles/{inputs['roleId']}"}
 
 
 def _service_agent(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a service's own account its address."""
     api = str(inputs["service"]).partition(".")[0]
     email = f"service-{PROJECT_NUMBER}@gcp-sa-{api}-notification.iam.gserviceaccount.com"
     return {"email": email, "member": f"serviceAccount:{email}"}
 
 
 def _image(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an image the digest that follows from its tags."""
     built = digest(inputs["tags"], inputs.get("buildArgs"))
     return {"ref": f"{inputs['tags'][0]}@{built}", "digest": built, "contextHash": built[7:]}
 
 
 def _channel(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a channel a name that it did not choose."""
     return {"name": f"projects/{inputs['project']}/notificationChannels/{digest(name)[7:15]}"}
 
 
 def _uptime(name: str, _inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a check an identifier that it did not choose."""
     return {"uptimeCheckId": f"uptime-{digest(name)[7:15]}"}
 
 
 def _password(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a password that follows from its keepers."""
     return {"result": "pw" + digest(name, inputs.get("keepers"))[7:45]}
 
 
 def _docker_image(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an image of a daemon its id."""
     return {"imageId": digest(inputs["name"]), "repoDigest": f"{inputs['name']}@{digest(inputs['name'])}"}
 
 

@@ -26,6 +26,7 @@ def refusals(token: str, inputs: Mapping[str, Any]) -> list[str]:
 
 
 def _service(service: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Run refuses in a service."""
     template = service["template"]
     found = []
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,47}[a-z0-9]", service["name"]):
@@ -47,6 +48,7 @@ def _service(service: Mapping[str, Any]) -> list[str]:
 
 
 def _container(container: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Run refuses in a container."""
     found = []
     limits = container["resources"]["limits"]
     low, high = _MEMORY.get(limits["cpu"], (1, 0))
@@ -71,11 +73,13 @@ def _container(container: Mapping[str, Any]) -> list[str]:
 
 
 def _account(account: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in an account."""
     good = re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", account["accountId"])
     return [] if good else [f"account {account['accountId']!r}: 6 to 30 characters"]
 
 
 def _bucket(bucket: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Storage refuses in a bucket, or answers otherwise than it was told."""
     found = []
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket["name"]) or "goog" in bucket["name"]:
         found.append(f"bucket name {bucket['name']!r}")
@@ -88,6 +92,7 @@ def _bucket(bucket: Mapping[str, Any]) -> list[str]:
 
 
 def _grant(grant: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in a grant."""
     condition = grant.get("condition")
     if condition and "resource.name" not in condition["expression"]:
         return ["a condition that looks at nothing"]
@@ -95,6 +100,7 @@ def _grant(grant: Mapping[str, Any]) -> list[str]:
 
 
 def _job(job: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Scheduler refuses in a job, and what it would keep in clear."""
     found = []
     if not 15 <= _seconds(job["attemptDeadline"]) <= 1800:
         found.append("attempt deadline: 15 s to 30 min")
@@ -106,10 +112,12 @@ def _job(job: Mapping[str, Any]) -> list[str]:
 
 
 def _role(role: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in a custom role."""
     return [] if re.fullmatch(r"[a-zA-Z0-9_.]{3,64}", role["roleId"]) else [f"role id {role['roleId']!r}"]
 
 
 def _policy(policy: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Monitoring refuses in an alert policy."""
     logs = [c for c in policy["conditions"] if "conditionMatchedLog" in c]
     if logs and (len(policy["conditions"]) > 1 or "notificationRateLimit" not in policy["alertStrategy"]):
         return ["a log condition stands alone and needs a notification rate limit"]
@@ -117,16 +125,19 @@ def _policy(policy: Mapping[str, Any]) -> list[str]:
 
 
 def _dashboard(dashboard: Mapping[str, Any]) -> list[str]:
+    """Return what would not be seen on a dashboard."""
     tiles = json.loads(dashboard["dashboardJson"])["mosaicLayout"]["tiles"]
     places = [(tile["xPos"], tile["yPos"]) for tile in tiles]
     return [] if len(set(places)) == len(tiles) else ["tiles cover each other"]
 
 
 def _seconds(duration: str) -> int:
+    """Return the seconds of a duration."""
     return int(duration.removesuffix("s"))
 
 
 def _gibibytes(quantity: str) -> float:
+    """Return the GiB of a quantity."""
     return int(quantity[:-2]) / (1 if quantity.endswith("Gi") else 1024)
 
 

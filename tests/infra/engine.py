@@ -19,6 +19,9 @@ PASSPHRASE: Final = "a passphrase of the tests"
 _COPIED: Final = ("components", "runtime", "requirements", "__main__.py", "Pulumi.yaml", "Dockerfile.qdrant")
 _TIMEOUT: Final = 100
 
+# Whether to run it: where the command is on PATH, and where a pipeline demands it, found or not.
+ENGINE: Final = shutil.which("pulumi") is not None or os.environ.get("PULUMI_REQUIRED") == "1"
+
 
 @dataclass(frozen=True)
 class Outcome:

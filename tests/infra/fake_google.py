@@ -81,6 +81,7 @@ class FakeGoogle:
         }.get(plain, {"payload": {"data": base64.b64encode(KEY.encode()).decode()}})
 
     def _run(self, method: str, body: Any) -> tuple[int, Any]:
+        """Answer for Cloud Run; a changed template is a new revision."""
         if method == "PATCH":
             self.template = body["template"]
             self.revisions += 1
@@ -95,6 +96,7 @@ class FakeGoogle:
         }
 
     def _service(self, method: str, path: str, headers: Any, body: Any) -> tuple[int, Any]:
+        """Answer for the deployed service, to callers with its key and a token."""
         if headers.get("api-key") != KEY or not headers.get("X-Serverless-Authorization"):
             self.refused.append(path)
             return 403, {}
@@ -124,6 +126,7 @@ def google() -> Iterator[FakeGoogle]:
             """Stay quiet."""
 
         def _handle(self) -> None:
+            """Hand the request to the fake."""
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             status, answer = fake.answer(self.command, self.path, self.headers, body)

@@ -35,11 +35,13 @@ def allowed(recorder: Recorder, account: str, name: str) -> set[str]:
 
 
 def _holds(expression: str, bucket: str, name: str) -> bool:
+    """Whether any term of a condition holds for an object."""
     full = f"projects/_/buckets/{bucket}/objects/{name}"
     return any(_term_holds(term, full) for term in expression.split(" || "))
 
 
 def _term_holds(term: str, full: str) -> bool:
+    """Whether one comparison holds; only the two forms in use are known."""
     if match := re.fullmatch(r'resource\.name == "([^"]+)"', term):
         return full == match[1]
     if match := re.fullmatch(r'resource\.name\.startsWith\("([^"]+)"\)', term):

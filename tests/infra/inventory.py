@@ -35,6 +35,7 @@ def described(recorder: Recorder) -> str:
 
 
 def _entry(resource: Declared) -> dict[str, Any]:
+    """Return one resource without what is secret."""
     entry: dict[str, Any] = {"type": resource.type, "name": resource.name, "parent": resource.parent}
     if resource.protect or resource.retain:
         entry |= {"protect": resource.protect, "retain": resource.retain}

@@ -139,6 +139,7 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def _state(self, request: Any, properties: Any) -> dict[str, Any]:
+        """Return the outputs of a thing, in a preview without what is not known yet."""
         wire = json_format.MessageToDict(properties)
         # Write-only: the provider keeps no trace of it among its outputs.
         kept = {key: value for key, value in wire.items() if key != "secretDataWo"}
@@ -150,6 +151,7 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
+    """Return a message from a mapping."""
     struct = struct_pb2.Struct()
     struct.update(value)
     return struct

@@ -6,7 +6,7 @@ unexpected call fails. Needs no engine and no network.
 
 import runpy
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,20 +122,29 @@ def plain(value: Any) -> Any:
     return value
 
 
-def deploy(values: Mapping[str, str], *, stack: str = "dev", preview: bool = False) -> Recorder:
-    """Run the program with a configuration; return what it declared."""
+def run_under_mocks(
+    program: Callable[[], object], values: Mapping[str, str], *, stack: str, preview: bool = False
+) -> Recorder:
+    """Run a program with a configuration; return what it declared."""
     recorder = Recorder(preview=preview)
     settings.set_root_resource(None)  # type: ignore[arg-type]  # else the last program's exports stay
     mocks.set_mocks(recorder, project=PROJECT_NAME, stack=stack, preview=preview, monitor=_Monitor(recorder))
-    pulumi.runtime.set_all_config(
-        namespaced(values), secret_keys=list(namespaced({"apiKey": "", "readOnlyApiKey": ""}))
-    )
+    secret = list(namespaced({"apiKey": "", "readOnlyApiKey": ""}))
+    pulumi.runtime.set_all_config(namespaced(values), secret_keys=secret)
 
     @mocks.test  # type: ignore[untyped-decorator]
-    def program() -> pulumi.Output[None]:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    def run() -> pulumi.Output[None]:
+        program()
         exported = typing.cast("Any", settings.get_root_resource()).outputs
         return pulumi.Output.all(**exported).apply(recorder.outputs.update)
 
-    program()
+    run()
     return recorder
+
+
+def deploy(values: Mapping[str, str], *, stack: str = "dev", preview: bool = False) -> Recorder:
+    """Run this project's program with a configuration; return what it declared."""
+    main = str(ROOT / "__main__.py")
+    return run_under_mocks(
+        lambda: runpy.run_path(main, run_name="__main__"), values, stack=stack, preview=preview
+    )

@@ -33,6 +33,7 @@ def faults(token: str, inputs: Mapping[str, Any]) -> list[str]:
 
 @cache
 def _arguments_class(token: str) -> type:
+    """Return the installed package's input type of a resource."""
     package, module, kind = token.split(":")
     folder = module.partition("/")[0]
     name = _PACKAGES[package] if folder == "index" else f"{_PACKAGES[package]}.{folder}"
@@ -51,11 +52,13 @@ def _properties(kind: type) -> tuple[dict[str, Any], frozenset[str]]:
 
 
 def _signature(kind: type) -> dict[str, bool]:
+    """Return which parameters of a type are required."""
     found = inspect.signature(kind).parameters.values()
     return {p.name: p.default is p.empty for p in found if p.name not in ("self", "__self__")}
 
 
 def _object_faults(kind: type, value: Any, path: str) -> list[str]:
+    """Return what is wrong with an object of an input type."""
     if not isinstance(value, Mapping):
         return [f"{path or kind.__name__}: {value!r} is not an object"]
     kinds, required = _properties(kind)
@@ -69,6 +72,7 @@ def _object_faults(kind: type, value: Any, path: str) -> list[str]:
 
 
 def _value_faults(kind: Any, value: Any, path: str) -> list[str]:
+    """Return what is wrong with a value of any type."""
     kind = _plain(kind)
     origin = typing.get_origin(kind)
     items: Iterable[tuple[Any, Any]] | None
@@ -86,6 +90,7 @@ def _value_faults(kind: Any, value: Any, path: str) -> list[str]:
 
 
 def _inner_faults(kind: Any, items: Iterable[tuple[Any, Any]] | None, refusal: str, path: str) -> list[str]:
+    """Return what is wrong with the items of a list or a map."""
     if items is None:
         return [refusal]
     inner = typing.get_args(kind)[-1]
@@ -102,6 +107,7 @@ def _plain(kind: Any) -> Any:
 
 
 def _scalar_fits(kind: Any, value: Any) -> bool:
+    """Whether a value is of a simple type."""
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return value in [member.value for member in kind]
     if kind is bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import options, sizing
+from components import cron, options, sizing
 from components.problems import ConfigProblems
 from tests.infra.stacks import DEV, LOCAL, PROD, parse
 
@@ -230,3 +230,25 @@ def test_a_configuration_cannot_be_changed_after_reading() -> None:
     """StackConfig is frozen: what was checked is what is deployed."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         parse(DEV).project = "another"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("expression", "fits"),
+    [
+        ("0 */6 * * *", True),
+        ("*/15 8-18 * * mon-fri", True),
+        ("0 0 1 jan,jul *", True),
+        ("0 0 * * 7", True),
+        ("5/10 * * * *", False),
+        ("0 24 * * *", False),
+        ("0 0 0 * *", False),
+        ("0 18-8 * * *", False),
+        ("*/0 * * * *", False),
+        ("@daily", False),
+        ("", False),
+        ("0 0 * * * *", False),
+    ],
+)
+def test_schedules_are_those_that_cloud_scheduler_takes(expression: str, *, fits: bool) -> None:
+    """Five fields, each in its range, names of months and days included."""
+    assert (cron.cron_fault(expression) is None) is fits

@@ -1,18 +1,17 @@
 """The real engine; told in the order of a stack's life, each step in the state that the one before left."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.infra.engine import Engine, Outcome
+from tests.infra.engine import ENGINE, Engine, Outcome
 from tests.infra.provider import Cloud, serving
 from tests.infra.stacks import DEV, LOCAL, PROD
 
 pytestmark = [
     pytest.mark.skipif(
-        shutil.which("pulumi") is None,
+        not ENGINE,
         reason="the pulumi CLI is not on PATH (https://www.pulumi.com/docs/install/), so no real engine ran",
     ),
     pytest.mark.xdist_group("pulumi-engine"),

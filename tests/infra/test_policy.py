@@ -6,7 +6,7 @@ import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
 from policy.rules import RULES, Declared
-from tests.infra.engine import Engine
+from tests.infra.engine import ENGINE, Engine
 from tests.infra.generated import ROOT
 from tests.infra.inventory import STACKS
 from tests.infra.provider import Cloud, serving
@@ -93,7 +93,7 @@ def test_what_keeps_data_in_production_must_be_protected() -> None:
     assert not violated(Declared("gcp:storage/bucket:Bucket", dev, protect=False))
 
 
-@pytest.mark.skipif(shutil.which("pulumi") is None, reason="no pulumi CLI on PATH, the pack was not run")
+@pytest.mark.skipif(not ENGINE, reason="no pulumi CLI on PATH, the pack was not run")
 @pytest.mark.skipif(not PACK_PYTHON.exists(), reason="no policy/.venv (make policy), the pack was not run")
 def test_the_engine_enforces_the_pack(tmp_path: Path) -> None:
     """A preview passes, quietly about unknown values, and fails once a bucket could be public."""
