@@ -24,7 +24,7 @@ place, serving, watch = config.place(contract), config.serving, config.watch
 
 def on_this_machine() -> None:
     """Declare the image beside a bucket emulator, on the user's own Docker."""
-    told = contract.environment(allowed_callers="", **config.told(contract))
+    told = contract.environment(allowed_callers="", **config.told)
     told[contract.STORAGE_EMULATOR_HOST] = local.EMULATOR_ADDRESS
     here = local.LocalStackArgs(place=place, serving=serving, source=config.source, environment=told)
     local.LocalStack("local", here)
@@ -59,7 +59,7 @@ def on_google_cloud() -> None:
         serving=serving,
         image=built.reference,
         account=people.emails["runtime"],
-        environment=contract.environment(allowed_callers=caller, **config.told(contract)),
+        environment=contract.environment(allowed_callers=caller, **config.told),
         secrets=keys.pinned,
         callers=people.callers,
     )

@@ -5,6 +5,7 @@ are matched in the log itself instead of by a log-based metric: a policy over a 
 is refused, and on the first deployment none has.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -50,24 +51,28 @@ def log_alerts(service: str, job: str, events: Mapping[str, str]) -> Sequence[Lo
     failed_job = f'resource.type="cloud_scheduler_job" AND resource.labels.job_id="{job}" AND severity>=ERROR'
     return (
         LogAlert(
-            "Backup too old",
+            "Backup failed or too old",
             "CRITICAL",
-            f'({log} AND jsonPayload.event="{events["backup_overdue"]}") OR ({failed_job})',
+            f"({log} AND {_any(events, 'backup_failed', 'store_failing', 'writes_unsaved')}) OR ({failed_job})",
             "Acknowledged writes are not in the bucket in the stated time, or the scheduled backup failed.",
         ),
         LogAlert(
             "Restore failed or fell back",
             "CRITICAL",
-            f'{log} AND jsonPayload.event=("{events["restore_failed"]}" OR "{events["restore_fell_back"]}")',
-            "An instance did not start, or started from an older backup than the newest.",
+            f"{log} AND {_any(events, 'restore_damaged', 'serve_failed', 'child_gave_up')}",
+            "An instance did not start, gave up, or started from an older backup than the newest.",
         ),
         LogAlert(
             "Writer fenced",
             "ERROR",
-            f'{log} AND jsonPayload.event="{events["writer_fenced"]}"',
+            f"{log} AND {_any(events, 'writer_fenced')}",
             "An instance found that another one had taken over; what it had not saved is in its log.",
         ),
     )
+
+
+def _any(events: Mapping[str, str], *happened: str) -> str:
+    return f"jsonPayload.event=({' OR '.join(json.dumps(events[event]) for event in happened)})"
 
 
 def metric_alerts(service: str, *, min_instances: int, startup_seconds: int) -> Sequence[MetricAlert]:

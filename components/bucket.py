@@ -32,9 +32,7 @@ class SnapshotBucket(pulumi.ComponentResource):
 
     name: pulumi.Output[str]
 
-    def __init__(
-        self, name: str, args: SnapshotBucketArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: SnapshotBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:storage:SnapshotBucket", name, None, opts)
         self._logical = name
         key_grant = self._let_storage_use_the_key(args) if args.keeping.kms_key else []

@@ -70,7 +70,6 @@ class Told(TypedDict):
 
     backup_url: str
     project: str
-    storage_dir: str
     collections: str
     restore_policy: str
     backup_max_age_seconds: str

@@ -187,17 +187,17 @@ class StackConfig:
             vpc_egress=self.vpc_egress,
         )
 
-    def told(self, container: Container) -> Told:
-        """Return what its container is told."""
+    @property
+    def told(self) -> Told:
+        """What its container is told."""
         return Told(
-            storage_dir=container.STORAGE_DIR,
             backup_url=f"gs://{self.names.bucket}/{self.backup_prefix}",
             project=self.project,
             collections=",".join(self.collections),
             restore_policy=self.restore_policy,
             backup_max_age_seconds=str(self.backup_max_age_seconds),
             runtime_environment="production" if self.environment == "prod" else "development",
-            log_level=self.log_level,
+            log_level=self.log_level.upper(),
         )
 
     @property

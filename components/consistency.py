@@ -80,15 +80,11 @@ def _schedule_ends_in_time(config: "StackConfig", findings: Findings) -> None:
 
 def _somebody_guards_the_door(config: "StackConfig", findings: Findings) -> None:
     if config.public and not config.api_keys:
-        findings.add(
-            "public", "with apiKeys = false anybody could read and delete", fix="pulumi config rm apiKeys"
-        )
+        findings.add("public", "with apiKeys = false anybody could read and delete", fix="pulumi config rm apiKeys")
     elif config.environment == "prod" and not config.api_keys:
         findings.add("apiKeys", "production is never without a key", fix="pulumi config rm apiKeys")
     if config.public and config.invokers:
-        findings.add(
-            "invokers", "public = true lets everybody call, these as well", fix="pulumi config rm invokers"
-        )
+        findings.add("invokers", "public = true lets everybody call, these as well", fix="pulumi config rm invokers")
     for key in ("apiKey", "readOnlyApiKey"):
         if findings.values[key] and not config.api_keys:
             findings.add(key, "not used with apiKeys = false", fix=f"pulumi config rm {key}")
@@ -112,9 +108,7 @@ def _network_is_whole(config: "StackConfig", findings: Findings) -> None:
                 fix=f"pulumi config set {key} NAME",
             )
     if config.vpc_egress == "all-traffic" and not config.vpc_network:
-        findings.add(
-            "vpcEgress", "there is no network to send it through", fix="pulumi config set vpcNetwork NAME"
-        )
+        findings.add("vpcEgress", "there is no network to send it through", fix="pulumi config set vpcNetwork NAME")
 
 
 def _image_is_one_thing(config: "StackConfig", findings: Findings) -> None:
@@ -131,9 +125,7 @@ def _image_is_one_thing(config: "StackConfig", findings: Findings) -> None:
 
 def _bucket_is_possible(config: "StackConfig", findings: Findings) -> None:
     if 0 < config.soft_delete_days < 7:
-        findings.add(
-            "softDeleteDays", "Cloud Storage takes 0 or 7 to 90", fix="pulumi config set softDeleteDays 7"
-        )
+        findings.add("softDeleteDays", "Cloud Storage takes 0 or 7 to 90", fix="pulumi config set softDeleteDays 7")
     if findings.about("region") or findings.about("secondRegion"):
         return
     location = config.region
@@ -148,9 +140,7 @@ def _bucket_is_possible(config: "StackConfig", findings: Findings) -> None:
             return
         location = home.lower()
     if config.kms_key and not findings.about("kmsKey") and f"/locations/{location}/" not in config.kms_key:
-        findings.add(
-            "kmsKey", "a bucket's key must be where the bucket is", fix=f"a key in locations/{location}"
-        )
+        findings.add("kmsKey", "a bucket's key must be where the bucket is", fix=f"a key in locations/{location}")
 
 
 def _somebody_is_told(config: "StackConfig", findings: Findings) -> None:

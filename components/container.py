@@ -39,8 +39,8 @@ class Container(Protocol):
         """Takes a backup now."""
 
     @property
-    def STORAGE_DIR(self) -> str:
-        """Where the engine keeps its files."""
+    def DATA_DIR(self) -> str:
+        """The one folder it writes to."""
 
     @property
     def HEAD_OBJECT(self) -> str:

@@ -39,9 +39,7 @@ def _valid_part(part: str, low: int, high: int, names: dict[str, int]) -> bool:
     match = re.fullmatch(r"(\w+)(?:-(\w+))?", span, re.ASCII)
     if match is None or (slash and match[2] is None):
         return False
-    ends = [
-        names.get(end, int(end) if re.fullmatch(r"\d{1,2}", end) else -1) for end in match.groups() if end
-    ]
+    ends = [names.get(end, int(end) if re.fullmatch(r"\d{1,2}", end) else -1) for end in match.groups() if end]
     return all(low <= end <= high for end in ends) and ends == sorted(ends)
 
 

@@ -56,7 +56,7 @@ class LocalStack(pulumi.ComponentResource):
             mounts=[
                 docker.ContainerMountArgs(
                     type="tmpfs",
-                    target=args.place.container.STORAGE_DIR,
+                    target=args.place.container.DATA_DIR,
                     tmpfs_options=docker.ContainerMountTmpfsOptionsArgs(
                         size_bytes=(args.serving.memory_mib - RESERVED_MIB) * 1024 * 1024,
                         mode=_ANYBODY_WRITES,
@@ -79,9 +79,7 @@ class LocalStack(pulumi.ComponentResource):
     ) -> docker.Container:
         child = pulumi.ResourceOptions(parent=self)
         volume = docker.Volume(f"{name}-objects", name=f"{args.place.names.service}-objects", opts=child)
-        image = docker.RemoteImage(
-            f"{name}-emulator-image", name=_EMULATOR_IMAGE, keep_locally=True, opts=child
-        )
+        image = docker.RemoteImage(f"{name}-emulator-image", name=_EMULATOR_IMAGE, keep_locally=True, opts=child)
         command = [
             "-scheme",
             "http",
@@ -97,9 +95,7 @@ class LocalStack(pulumi.ComponentResource):
             command=[*command, "-backend", "filesystem", "-filesystem-root", "/storage"],
             # The emulator makes a bucket of each folder it finds in /data when it starts.
             uploads=[
-                docker.ContainerUploadArgs(
-                    file=f"/data/{args.place.names.bucket}/.bucket", content="made by pulumi\n"
-                )
+                docker.ContainerUploadArgs(file=f"/data/{args.place.names.bucket}/.bucket", content="made by pulumi\n")
             ],
             volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path="/storage")],
             networks_advanced=[joined],

@@ -37,9 +37,7 @@ class Monitoring(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._channels = [self._channel(email) for email in args.watch.emails]
-        metrics = {
-            event: self._metric(event, logged) for event, logged in args.place.container.EVENTS.items()
-        }
+        metrics = {event: self._metric(event, logged) for event, logged in args.place.container.EVENTS.items()}
         monitoring.Dashboard(
             f"{name}-dashboard",
             project=args.place.project,
@@ -83,9 +81,7 @@ class Monitoring(pulumi.ComponentResource):
             name=name,
             description=f"How often the container logged {logged}",
             filter=f'{revision_log(self._args.place.names.service)} AND jsonPayload.event="{logged}"',
-            metric_descriptor=logging.MetricMetricDescriptorArgs(
-                metric_kind="DELTA", value_type="INT64", unit="1"
-            ),
+            metric_descriptor=logging.MetricMetricDescriptorArgs(metric_kind="DELTA", value_type="INT64", unit="1"),
             opts=self._child,
         )
         return name
@@ -97,9 +93,7 @@ class Monitoring(pulumi.ComponentResource):
         )
         strategy = monitoring.AlertPolicyAlertStrategyArgs(
             auto_close=_CLOSED_AFTER,
-            notification_rate_limit=monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs(
-                period=_AT_MOST_EVERY
-            ),
+            notification_rate_limit=monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs(period=_AT_MOST_EVERY),
         )
         self._policy(alert.title, alert.severity, alert.advice, condition, strategy)
 
@@ -164,9 +158,7 @@ class Monitoring(pulumi.ComponentResource):
                 service_agent_authentication=(
                     None
                     if args.serving.public
-                    else monitoring.UptimeCheckConfigHttpCheckServiceAgentAuthenticationArgs(
-                        type="OIDC_TOKEN"
-                    )
+                    else monitoring.UptimeCheckConfigHttpCheckServiceAgentAuthenticationArgs(type="OIDC_TOKEN")
                 ),
             ),
             monitored_resource=monitoring.UptimeCheckConfigMonitoredResourceArgs(

@@ -23,9 +23,7 @@ class Option:
 
 SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
     "Where and how big": (
-        Option(
-            "project", "", "Google Cloud project id (not its number). Required; `gcp:project` is read too."
-        ),
+        Option("project", "", "Google Cloud project id (not its number). Required; `gcp:project` is read too."),
         Option("region", "", "Cloud Run region, such as europe-west1. Required; `gcp:region` is read too."),
         Option("size", "small", "small, medium, large or xlarge: CPU, memory and the data that fits."),
         Option(
@@ -39,13 +37,9 @@ SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
     ),
     "The instance": (
         Option("cpu", AUTO, "vCPUs: 1, 2, 4, 6 or 8. auto: from the size."),
-        Option(
-            "memory", AUTO, "Memory, such as 8Gi; without `disk` it holds the data too. auto: from the size."
-        ),
+        Option("memory", AUTO, "Memory, such as 8Gi; without `disk` it holds the data too. auto: from the size."),
         Option("disk", "0", "Ephemeral disk for the data (a Cloud Run preview), 1Gi to 100Gi; 0: in memory."),
-        Option(
-            "data", AUTO, "Data you expect, such as 3Gi; checked against memory or disk. auto: what fits."
-        ),
+        Option("data", AUTO, "Data you expect, such as 3Gi; checked against memory or disk. auto: what fits."),
         Option("minInstances", AUTO, "0 (scales to zero when idle) or 1. auto: 1 in prod."),
         Option(
             "startupSeconds",
@@ -67,9 +61,7 @@ SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
             "Your own read-only key instead of a generated one (`--secret`).",
             secret=True,
         ),
-        Option(
-            "keyRotation", "1", "Raise by one to have new keys generated, or a changed key of yours stored."
-        ),
+        Option("keyRotation", "1", "Raise by one to have new keys generated, or a changed key of yours stored."),
         Option("vpcNetwork", "", "VPC network for direct egress."),
         Option("vpcSubnet", "", "Its subnet, /26 or larger."),
         Option("vpcEgress", "private-ranges-only", "private-ranges-only or all-traffic (needs Cloud NAT)."),
@@ -82,9 +74,7 @@ SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
             "A ready image by digest (HOST/NAME@sha256:…); from another registry than Google's or Docker Hub "
             "it is pulled through a remote repository. Empty: built from this folder.",
         ),
-        Option(
-            "qdrantImage", "", "Official Qdrant image by digest for the build. Empty: the Dockerfile's own."
-        ),
+        Option("qdrantImage", "", "Official Qdrant image by digest for the build. Empty: the Dockerfile's own."),
         Option("baseImage", "", "Debian slim image for the build. Empty: the Dockerfile's own."),
     ),
     "Backups": (

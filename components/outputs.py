@@ -48,9 +48,7 @@ def publish_cloud(
         "verifyCommand": f"make verify-deployment STACK={config.stack}",
     }
     if private:
-        texts["idTokenCommand"] = url.apply(
-            lambda base: f"gcloud auth print-identity-token --audiences={base}"
-        )
+        texts["idTokenCommand"] = url.apply(lambda base: f"gcloud auth print-identity-token --audiences={base}")
     if config.api_keys:
         texts["apiKeySecret"] = config.names.secret("api-key")
         texts["apiKeyCommand"] = key_command(config.project, config.names.secret("api-key"))

@@ -84,9 +84,7 @@ class Reader:
         text = self.text(key)
         if re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", text):
             return text
-        reason = (
-            "a Google Cloud project id is needed" if not text else "this is not a Google Cloud project id"
-        )
+        reason = "a Google Cloud project id is needed" if not text else "this is not a Google Cloud project id"
         if text.isdigit():
             reason = "this is a project number; the id is needed (gcloud projects describe NUMBER)"
         self._problem(key, reason, "my-project-id")
@@ -192,7 +190,5 @@ class Reader:
         if not stored_secret:
             self._findings.add(key, "stored in clear in the stack's file; it counts as leaked", fix=again)
         if len(text) < _SHORTEST_KEY or not re.fullmatch(r"[!-~]+", text):
-            self._findings.add(
-                key, f"needs {_SHORTEST_KEY} or more printable characters without blanks", fix=again
-            )
+            self._findings.add(key, f"needs {_SHORTEST_KEY} or more printable characters without blanks", fix=again)
         return pulumi.Output.secret(text)

@@ -22,9 +22,7 @@ _PLACES: Final = {
     "southamerica": ("east1", "west1"),
     "us": ("central1", "east1", "east4", "east5", "south1", "west1", "west2", "west3", "west4"),
 }
-CLOUD_RUN_REGIONS: Final = frozenset(
-    f"{area}-{place}" for area, places in _PLACES.items() for place in places
-)
+CLOUD_RUN_REGIONS: Final = frozenset(f"{area}-{place}" for area, places in _PLACES.items() for place in places)
 
 # Areas whose regions can be paired in one bucket, with the multi-region they belong to.
 _PAIRABLE: Final = {"us": "US", "europe": "EU", "asia": "ASIA"}

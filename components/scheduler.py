@@ -30,9 +30,7 @@ class SnapshotScheduleArgs:
 class SnapshotSchedule(pulumi.ComponentResource):
     """Calls the snapshot route by the clock."""
 
-    def __init__(
-        self, name: str, args: SnapshotScheduleArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: SnapshotScheduleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:schedule:SnapshotSchedule", name, None, opts)
         url = pulumi.Output.from_input(args.url)
         cloudscheduler.Job(
@@ -53,9 +51,7 @@ class SnapshotSchedule(pulumi.ComponentResource):
                 uri=url.apply(lambda base: f"{base}{args.place.container.SNAPSHOT_ROUTE}"),
                 http_method="POST",
                 # The service's URL, not the route's: that is the audience Cloud Run accepts.
-                oidc_token=cloudscheduler.JobHttpTargetOidcTokenArgs(
-                    service_account_email=args.caller, audience=url
-                ),
+                oidc_token=cloudscheduler.JobHttpTargetOidcTokenArgs(service_account_email=args.caller, audience=url),
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

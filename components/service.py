@@ -46,9 +46,7 @@ class QdrantService(pulumi.ComponentResource):
     url: pulumi.Output[str]
     name: pulumi.Output[str]
 
-    def __init__(
-        self, name: str, args: QdrantServiceArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: QdrantServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:run:QdrantService", name, None, opts)
         preview_feature = bool(args.serving.disk_mib)
         service = cloudrunv2.Service(
@@ -62,12 +60,8 @@ class QdrantService(pulumi.ComponentResource):
             deletion_protection=args.place.protected,
             launch_stage="BETA" if preview_feature else None,
             # At the service, not at the revision: a roll-out then keeps to one instance a revision.
-            scaling=cloudrunv2.ServiceScalingArgs(
-                min_instance_count=args.serving.min_instances, max_instance_count=1
-            ),
-            traffics=[
-                cloudrunv2.ServiceTrafficArgs(type="TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", percent=100)
-            ],
+            scaling=cloudrunv2.ServiceScalingArgs(min_instance_count=args.serving.min_instances, max_instance_count=1),
+            traffics=[cloudrunv2.ServiceTrafficArgs(type="TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", percent=100)],
             template=_template(args),
             labels=args.place.labels,
             # Cloud Run answers GA for a BETA feature that became GA, and the console names itself as client.
@@ -113,9 +107,7 @@ def _template(args: QdrantServiceArgs) -> cloudrunv2.ServiceTemplateArgs:
                 empty_dir=cloudrunv2.ServiceTemplateVolumeEmptyDirArgs(
                     medium="DISK" if disk else "MEMORY",
                     # In memory the limit turns a full disk into refused writes instead of a killed container.
-                    size_limit=quantity(
-                        args.serving.disk_mib if disk else args.serving.memory_mib - RESERVED_MIB
-                    ),
+                    size_limit=quantity(args.serving.disk_mib if disk else args.serving.memory_mib - RESERVED_MIB),
                 ),
             )
         ],
@@ -154,9 +146,7 @@ def _container(args: QdrantServiceArgs) -> cloudrunv2.ServiceTemplateContainerAr
             startup_cpu_boost=True,
         ),
         volume_mounts=[
-            cloudrunv2.ServiceTemplateContainerVolumeMountArgs(
-                name=_VOLUME, mount_path=args.place.container.STORAGE_DIR
-            )
+            cloudrunv2.ServiceTemplateContainerVolumeMountArgs(name=_VOLUME, mount_path=args.place.container.DATA_DIR)
         ],
         startup_probe=cloudrunv2.ServiceTemplateContainerStartupProbeArgs(
             http_get=cloudrunv2.ServiceTemplateContainerStartupProbeHttpGetArgs(

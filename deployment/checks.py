@@ -70,9 +70,7 @@ def logs_visible(calls: Calls) -> str:
     }
     entries = calls.google("POST", f"{calls.hosts.logging}/v2/entries:list", query).get("entries", [])
     if not entries:
-        raise FailedCheckError(
-            "Cloud Logging has no structured line of this service; is an exclusion filter set?"
-        )
+        raise FailedCheckError("Cloud Logging has no structured line of this service; is an exclusion filter set?")
     return f"{len(entries)} events, newest {entries[0]['jsonPayload']['event']}"
 
 
@@ -152,16 +150,12 @@ def _force_revision(calls: Calls, extra: Mapping[str, str]) -> None:
             return
         time.sleep(pause)
         pause = min(pause * 2, 5)
-    raise FailedCheckError(
-        f"the new revision was not ready within {calls.patience_seconds:.0f} s; its log tells why"
-    )
+    raise FailedCheckError(f"the new revision was not ready within {calls.patience_seconds:.0f} s; its log tells why")
 
 
 def _service_url(calls: Calls) -> str:
     target = calls.target
-    return (
-        f"{calls.hosts.run}/v2/projects/{target.project}/locations/{target.region}/services/{target.service}"
-    )
+    return f"{calls.hosts.run}/v2/projects/{target.project}/locations/{target.region}/services/{target.service}"
 
 
 def _service(calls: Calls) -> dict[str, Any]:

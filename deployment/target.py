@@ -38,9 +38,7 @@ class Target:
     @classmethod
     def of_stack(cls, stack: str, run: Run) -> Self:
         """Read a stack's outputs."""
-        outputs: Mapping[str, str] = json.loads(
-            run(["pulumi", "stack", "output", "--json", "--stack", stack])
-        )
+        outputs: Mapping[str, str] = json.loads(run(["pulumi", "stack", "output", "--json", "--stack", stack]))
         missing = [name for name in _NEEDED if not outputs.get(name)]
         if missing:
             raise CannotCheckError(
@@ -65,9 +63,7 @@ def run_command(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     except FileNotFoundError:
-        raise CannotCheckError(
-            f"{command[0]} is not on PATH. Install it and sign in, then run this again."
-        ) from None
+        raise CannotCheckError(f"{command[0]} is not on PATH. Install it and sign in, then run this again.") from None
     except subprocess.TimeoutExpired:
         raise CannotCheckError(f"{' '.join(command)} did not end within {_TIMEOUT} s.") from None
     if done.returncode:

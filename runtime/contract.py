@@ -56,15 +56,18 @@ HEAD_OBJECT: Final = "HEAD"
 VERIFIED_FOLDER: Final = "verified"
 REPOSITORY_FOLDERS: Final = ("manifests", "packs", VERIFIED_FOLDER, "journal", "exports")
 
-# Where the image keeps Qdrant's storage; Cloud Run mounts memory or a disk there.
-STORAGE_DIR: Final = "/qdrant/storage"
+# The one folder that the image writes to: Qdrant's storage is below it, Cloud Run mounts memory or a disk there.
+DATA_DIR: Final = "/data"
 
 # Events that somebody is told of, by the name in the log line's `event`.
 EVENTS: Final = {
     "backup_committed": "backup.committed",
-    "backup_overdue": "backup.overdue",
-    "restore_failed": "restore.failed",
-    "restore_fell_back": "restore.fell_back",
+    "backup_failed": "backup.failed",
+    "store_failing": "store.failing",
+    "writes_unsaved": "shutdown.unsaved",
+    "restore_damaged": "restore.damaged",
+    "serve_failed": "serve.failed",
+    "child_gave_up": "child.gave_up",
     "writer_fenced": "writer.fenced",
 }
 
@@ -73,7 +76,6 @@ def environment(
     *,
     backup_url: T,
     project: T,
-    storage_dir: T,
     collections: T,
     allowed_callers: T,
     restore_policy: T,
@@ -89,7 +91,6 @@ def environment(
     return {
         BACKUP_URL: backup_url,
         GOOGLE_CLOUD_PROJECT: project,
-        QDRANT_STORAGE_DIR: storage_dir,
         QDRANT_COLLECTION_NAME: collections,
         ALLOWED_CALLERS: allowed_callers,
         RESTORE_POLICY: restore_policy,

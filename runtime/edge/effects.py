@@ -10,11 +10,11 @@ from enum import StrEnum
 class Effect(StrEnum):
     """How far a write reaches."""
 
-    POINTS = "points"  # points, vectors, payload or payload indexes of one collection
+    POINTS = "points"  # points, vectors, payload, payload indexes or settings of one collection
     REPLACE = "replace"  # a collection made or deleted: its next backup starts full
     RECOVER = "recover"  # a collection's files replaced from a snapshot: its next backup starts full
     CATALOG = "catalog"  # aliases: no collection's files
-    NOTHING = "nothing"  # goes through the gate, changes nothing a backup keeps (locks, issues, snapshot files)
+    NOTHING = "nothing"  # goes through the gate, changes nothing a backup keeps (stock snapshots)
     UNKNOWN = "unknown"  # not in the table: may have changed anything
 
 

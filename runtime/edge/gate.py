@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from runtime.edge.effects import Effect, Outcome, Write
 
+_MOST_NAMES = 10_000
+
 
 class Refused(Exception):
     """A write the gate does not let through; told to the client as 503 in Qdrant's error shape."""
@@ -33,15 +35,23 @@ class Written:
     replaced: dict[str, int]
 
 
+async def _nobody() -> int:
+    """Refuse: nobody has said yet who may acknowledge."""
+    raise Refused("starting", retry_after=1)
+
+
 class Gate:
     """Lets writes through, holds them for moments, or refuses them. One per process, one event loop.
 
-    `acknowledge` is awaited before a write goes to the engine and again before its answer goes to the client;
-    it raises Refused when this instance may not acknowledge (not the writer, or not provably so right now).
+    `acknowledge` is awaited before a write goes to the engine and again before its answer goes to the client; it
+    returns the epoch this instance writes in, and raises Refused when it may not acknowledge (not the writer, or not
+    provably so right now).
     """
 
-    def __init__(self, acknowledge: Callable[[], Awaitable[None]], *, hold_limit_seconds: float = 10.0) -> None:
-        self._acknowledge = acknowledge
+    def __init__(
+        self, acknowledge: Callable[[], Awaitable[int]] | None = None, *, hold_limit_seconds: float = 10.0
+    ) -> None:
+        self.acknowledge = acknowledge or _nobody
         self._hold_limit = hold_limit_seconds
         self._refusal: Refused | None = Refused("starting", retry_after=1)
         self._open = asyncio.Event()
@@ -127,13 +137,20 @@ class Gate:
         if self._in_flight == 0:
             self._idle.set()
 
-    async def confirm(self) -> None:
-        """Return when this instance may acknowledge a write; raises Refused when it may not."""
+    async def confirm(self, epoch: int | None = None) -> int:
+        """Return the epoch in which a write may be acknowledged; raises Refused when it may not.
+
+        Asked again with the epoch of the first answer: an instance that lost the lineage in between and won it back
+        has placed its engine afresh, and the write is not in it.
+        """
         try:
-            await self._acknowledge()
+            now = await self.acknowledge()
         except Refused:
             self.refused_count += 1
             raise
+        if epoch is not None and now != epoch:
+            self._refuse_now(Refused("the lineage changed hands while the write was under way", retry_after=1))
+        return now
 
     def _refuse_now(self, refusal: Refused) -> None:
         self.refused_count += 1
@@ -147,6 +164,8 @@ class Gate:
             case Effect.UNKNOWN if outcome is Outcome.REFUSED:
                 changed_anything = False
             case Effect.UNKNOWN:
+                self._everything += 1
+            case _ if self._is_one_name_too_many(write):
                 self._everything += 1
             case Effect.CATALOG:
                 self._catalog += 1
@@ -162,3 +181,8 @@ class Gate:
             self._total += 1
             self.last_write_at = asyncio.get_running_loop().time()
             self.on_write()
+
+    def _is_one_name_too_many(self, write: Write) -> bool:
+        """Whether a name is new that there is no room to count apart: names come from clients, memory is bounded."""
+        seen = write.collection is None or write.collection in self._points or write.collection in self._replaced
+        return not seen and len(self._points) + len(self._replaced) >= _MOST_NAMES

@@ -57,10 +57,7 @@ def _container(container: Mapping[str, Any]) -> list[str]:
     if container["image"] != UNKNOWN and "@sha256:" not in container["image"]:
         found.append(f"image {container['image']!r} is not a digest")
     probe = container["startupProbe"]
-    if (
-        probe["failureThreshold"] * probe["periodSeconds"] > 240
-        or probe["timeoutSeconds"] > probe["periodSeconds"]
-    ):
+    if probe["failureThreshold"] * probe["periodSeconds"] > 240 or probe["timeoutSeconds"] > probe["periodSeconds"]:
         found.append("start-up probe: at most 240 s in all, each shorter than the period")
     names = [env["name"] for env in container["envs"]]
     found += [f"{name} is reserved" for name in ("PORT", "K_SERVICE") if name in names]

@@ -24,9 +24,7 @@ def inventory(stack: str) -> str:
 
 def described(recorder: Recorder) -> str:
     """Return everything that was declared, in an order that does not depend on timing."""
-    resources = sorted(
-        recorder.declared, key=lambda resource: (resource.parent, resource.type, resource.name)
-    )
+    resources = sorted(recorder.declared, key=lambda resource: (resource.parent, resource.type, resource.name))
     listed = {"resources": [_entry(resource) for resource in resources], "outputs": sorted(recorder.outputs)}
     text = yaml.safe_dump(listed, sort_keys=False, width=120, allow_unicode=True)
     # What follows from the content of runtime/ changes with every change there and is tested elsewhere.

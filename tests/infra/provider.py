@@ -22,9 +22,7 @@ from tests.infra.recorder import plain
 PACKAGES: Final = ("gcp", "docker-build", "docker", "random")
 
 # Properties whose change makes another thing of it.
-_REPLACING: Final = frozenset(
-    {"project", "location", "name", "accountId", "secretId", "roleId", "repositoryId"}
-)
+_REPLACING: Final = frozenset({"project", "location", "name", "accountId", "secretId", "roleId", "repositoryId"})
 _REPLACING_IN: Final[Mapping[str, frozenset[str]]] = {
     "random:index/randomPassword:RandomPassword": frozenset({"keepers", "length"}),
     "gcp:secretmanager/secretVersion:SecretVersion": frozenset({"secretDataWoVersion", "secret"}),

@@ -145,6 +145,4 @@ def run_under_mocks(
 def deploy(values: Mapping[str, str], *, stack: str = "dev", preview: bool = False) -> Recorder:
     """Run this project's program with a configuration; return what it declared."""
     main = str(ROOT / "__main__.py")
-    return run_under_mocks(
-        lambda: runpy.run_path(main, run_name="__main__"), values, stack=stack, preview=preview
-    )
+    return run_under_mocks(lambda: runpy.run_path(main, run_name="__main__"), values, stack=stack, preview=preview)

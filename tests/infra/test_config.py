@@ -167,9 +167,7 @@ def test_scaling_to_zero_is_sound_and_accepted_anywhere() -> None:
 
 def test_a_pair_of_regions_of_one_continent_is_accepted() -> None:
     """A dual-region bucket with a key in its multi-region is possible."""
-    config = parse(
-        {**DEV, "secondRegion": "europe-west4", "kmsKey": "projects/p/locations/eu/keyRings/r/cryptoKeys/k"}
-    )
+    config = parse({**DEV, "secondRegion": "europe-west4", "kmsKey": "projects/p/locations/eu/keyRings/r/cryptoKeys/k"})
 
     assert config.second_region == "europe-west4"
 
@@ -196,11 +194,7 @@ def test_cloud_run_s_table_decides_every_pair(cpu: int, memory: int) -> None:
             parse(values)
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from([o.name for o in options.every_option()]), st.text(max_size=30), max_size=6
-    )
-)
+@given(st.dictionaries(st.sampled_from([o.name for o in options.every_option()]), st.text(max_size=30), max_size=6))
 def test_no_text_whatever_makes_reading_crash(values: dict[str, str]) -> None:
     """Any value of any key ends in a configuration or in problems, never in another error."""
     try:

@@ -43,9 +43,7 @@ def test_every_documented_command_sets_a_key_to_an_accepted_value(flag: str, key
 def test_every_fix_that_is_a_command_sets_a_key_there_is() -> None:
     """The fixes in messages name keys of the table."""
     sources = [path.read_text() for path in (ROOT / "components").glob("*.py")]
-    keys = {
-        key for text in sources for key in re.findall(r"pulumi config (?:set|rm)(?: --secret)? (\w+)", text)
-    }
+    keys = {key for text in sources for key in re.findall(r"pulumi config (?:set|rm)(?: --secret)? (\w+)", text)}
 
     assert keys
     assert keys <= {option.name for option in every_option()}

@@ -84,9 +84,7 @@ def test_no_key_is_in_clear_anywhere_in_the_backend(life: Life) -> None:
         content = path.read_text()
         assert not [secret for secret in (*keys, token) if secret in content], path.name
     assert "ciphertext" in str(life.engine.state("dev"))
-    outputs = [
-        resource.get("outputs", {}) for resource in life.engine.state("dev")["deployment"]["resources"]
-    ]
+    outputs = [resource.get("outputs", {}) for resource in life.engine.state("dev")["deployment"]["resources"]]
     assert not [found for found in outputs if "secretDataWo" in found]
 
 
@@ -106,9 +104,7 @@ def test_a_changed_file_of_the_container_is_a_new_image_and_a_new_revision(life:
 def test_wrong_values_stop_the_preview_with_all_of_them(life: Life) -> None:
     """The engine prints every problem with its fix, without a trace, and nothing is changed."""
     there = dict(life.cloud.there)
-    life.engine.configure(
-        "dev", {"region": "mars", "memory": "64Gi", "image": "qdrant:latest", "cpuIdle": "true"}
-    )
+    life.engine.configure("dev", {"region": "mars", "memory": "64Gi", "image": "qdrant:latest", "cpuIdle": "true"})
     told = life.engine.preview("dev")
     life.engine.configure("dev", {**DEV, "memory": "auto", "image": ""})
     life.engine.run("config", "rm", "cpuIdle", "--stack", "dev").worked()

@@ -67,9 +67,7 @@ def test_every_stack_keeps_every_rule(stack: str, *, preview: bool) -> None:
     """No resource of dev, prod or local violates a rule, deployed or in a preview with unknown values."""
     recorder = deploy(STACKS[stack], stack=stack, preview=preview)
 
-    found = {
-        r.name: violated(Declared(r.type, known(r.inputs), protect=r.protect)) for r in recorder.declared
-    }
+    found = {r.name: violated(Declared(r.type, known(r.inputs), protect=r.protect)) for r in recorder.declared}
     assert {name: rules for name, rules in found.items() if rules} == {}
 
 

@@ -7,7 +7,9 @@ from pulumi.runtime.rpc import UNKNOWN
 from components.choices import ImageSource
 from components.sources import digest_of_sources
 from runtime import contract
+from runtime.settings import Settings
 from tests.infra import answers, shapes
+from tests.infra.generated import ROOT
 from tests.infra.iam import allowed
 from tests.infra.inventory import FOLDER, STACKS, inventory
 from tests.infra.recorder import Recorder, deploy
@@ -53,9 +55,7 @@ def test_a_preview_with_nothing_known_does_not_crash(stack: str) -> None:
     """All of the program runs while no output of any resource is known yet, and calls no function."""
     recorder = deploy(STACKS[stack], stack=stack, preview=True)
 
-    assert {r.name for r in recorder.declared} == {
-        r.name for r in deploy(STACKS[stack], stack=stack).declared
-    }
+    assert {r.name for r in recorder.declared} == {r.name for r in deploy(STACKS[stack], stack=stack).declared}
     assert recorder.called == []
 
 
@@ -125,16 +125,14 @@ def test_nobody_is_granted_anything_on_the_whole_project(prod: Recorder) -> None
     """Every grant is on one thing; no account gets a role of the project, and there are no keys."""
     kinds = {resource.type for resource in prod.declared}
 
-    assert not {
-        kind for kind in kinds if re.search(r"projects/iAM(Member|Binding|Policy):|serviceaccount/key:", kind)
-    }
+    assert not {kind for kind in kinds if re.search(r"projects/iAM(Member|Binding|Policy):|serviceaccount/key:", kind)}
 
 
 def test_the_container_is_told_what_the_contract_says(dev: Recorder) -> None:
     """The service sets exactly the contract's variables and the two keys, and never PORT."""
     container = dev.only("cloudrunv2/service:Service").inputs["template"]["containers"][0]
     told = contract.environment(
-        backup_url="", project="", storage_dir="", collections="", allowed_callers="", restore_policy="",
+        backup_url="", project="", collections="", allowed_callers="", restore_policy="",
         backup_max_age_seconds="", runtime_environment="", log_level="",
     )  # fmt: skip
 
@@ -145,13 +143,27 @@ def test_the_container_is_told_what_the_contract_says(dev: Recorder) -> None:
         assert container[probe]["httpGet"] == {"path": route, "port": contract.DEFAULT_AGENT_PORT}
 
 
-def test_what_the_service_sets_the_container_reads(dev: Recorder) -> None:
-    """The declared environment is a valid one for the container's settings."""
-    settings = pytest.importorskip("runtime.settings")
-    container = dev.only("cloudrunv2/service:Service").inputs["template"]["containers"][0]
-    environ = {env["name"]: env.get("value", "k" * 40) for env in container["envs"]}
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_what_the_service_sets_the_container_reads(stack: str) -> None:
+    """The declared environment is a valid one for the container's settings, and means what was configured."""
+    values = {**STACKS[stack], "collections": "docs, images", "backupMaxAgeSeconds": "30", "logLevel": "warning"}
+    container = deploy(values, stack=stack).only("cloudrunv2/service:Service").inputs["template"]["containers"][0]
+    settings = Settings.from_env({env["name"]: env.get("value", env["name"] * 2) for env in container["envs"]})
 
-    assert settings.Settings.from_env(environ) == settings.Settings.from_env(environ)
+    assert settings.backup_url == f"gs://acme-search-qdrant-{stack}-backups/qdrant"
+    assert settings.project == "acme-search"
+    assert settings.collections == ("docs", "images")
+    assert settings.allowed_callers == (f"qdrant-{stack}-scheduler@acme-search.iam.gserviceaccount.com",)
+    assert (settings.backup_max_age_seconds, settings.log_level) == (30, "WARNING")
+    assert settings.runtime_environment == ("production" if stack == "prod" else "development")
+    assert settings.api_key != settings.read_only_api_key
+
+
+def test_every_event_that_raises_an_alert_is_one_that_the_container_logs() -> None:
+    """No alert waits for a name that nothing logs."""
+    sources = "".join(path.read_text() for path in (ROOT / "runtime").rglob("*.py") if path.name != "contract.py")
+
+    assert [event for event in contract.EVENTS.values() if f'"{event}"' not in sources] == []
 
 
 def test_keys_are_secret_all_the_way(dev: Recorder) -> None:
@@ -199,9 +211,7 @@ def test_the_service_waits_for_what_a_start_needs(dev: Recorder) -> None:
 
 def test_everything_waits_for_the_apis(dev: Recorder) -> None:
     """Every other component is registered after the APIs are enabled."""
-    components = [
-        r for r in dev.declared if r.type.startswith("qdrant:") and r.name not in ("apis", "qdrant")
-    ]
+    components = [r for r in dev.declared if r.type.startswith("qdrant:") and r.name not in ("apis", "qdrant")]
 
     assert components
     assert all("apis-run" in component.dependencies for component in components)

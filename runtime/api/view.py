@@ -1,0 +1,79 @@
+"""What an instance says of itself: the facts behind /health, /status and the metrics, collected in one place.
+
+Owns the shapes. Decides what is healthy; knows no HTTP.
+"""
+
+import asyncio
+from typing import Any
+
+from runtime.instance import Instance, Role
+from runtime.settings import Settings
+
+
+def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]]:
+    """Return whether the instance does its part, and the facts that say so.
+
+    Healthy: it serves, and what was acknowledged is saved as soon as it was promised.
+    """
+    age = unsaved_age(instance)
+    target = settings.backup_max_age_seconds
+    late = age is not None and age > 2 * target
+    serving = instance.role in (Role.WRITER, Role.STANDBY) and instance.replica.engine.running
+    healthy = serving and not late and instance.store_error is None
+    restored = instance.restored
+    facts: dict[str, Any] = {
+        "status": "ok" if healthy else "unavailable" if not serving else "degraded",
+        "role": str(instance.role),
+        "instance": instance.name,
+        "epoch": instance.lineage.epoch,
+        "fenced": instance.fenced,
+        "lost_writes": instance.lost_writes,
+        "backup": {
+            "newest": instance.writing.base.name,
+            "unsaved_writes": instance.writing.unsaved_count if instance.lineage.is_writer else 0,
+            "unsaved_seconds": None if age is None else round(age, 1),
+            "target_seconds": target,
+            "failures": instance.writing.failures,
+            "last_error": instance.writing.last_error,
+        },
+        "store": {"url": str(instance.lineage.repository), "error": instance.store_error},
+        "writes": {
+            "refusal": instance.gate.refusal,
+            "refused": instance.gate.refused_count,
+            "held": instance.gate.held_count,
+            "unconfirmed": instance.lineage.unconfirmed_count,
+        },
+        "restore": None
+        if restored is None
+        else {
+            "outcome": str(restored.start),
+            "backup": restored.manifest,
+            "damaged": list(restored.skipped),
+            "points": restored.points,
+            "files": restored.files,
+            "bytes": restored.bytes,
+            "milliseconds": round(restored.seconds * 1000),
+            "forced": restored.forced,
+        },
+    }
+    return serving, facts
+
+
+def startup(instance: Instance) -> dict[str, Any]:
+    """Return how far the start is."""
+    progress = instance.replica.progress
+    return {
+        "role": str(instance.role),
+        "files": progress.files,
+        "files_done": progress.files_done,
+        "bytes": progress.bytes,
+        "bytes_done": progress.bytes_done,
+    }
+
+
+def unsaved_age(instance: Instance) -> float | None:
+    """Return how old the oldest unsaved write is, in seconds; None when all are saved."""
+    since = instance.writing.unsaved_since
+    if since is None or not instance.lineage.is_writer:
+        return None
+    return asyncio.get_running_loop().time() - since

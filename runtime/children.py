@@ -1,0 +1,73 @@
+"""Child processes: started so that none outlives this program, ended within a bound.
+
+Owns starting, waiting and ending. Decides nothing about whether a child is started again. Children's output goes
+where ours goes, untouched.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+from collections.abc import Mapping, Sequence
+
+from runtime.errors import ConfigError
+
+
+class Child:
+    """One running child. Made by `start`."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self._process = process
+        self.exited: asyncio.Task[int] = asyncio.create_task(process.wait(), name=f"wait for {name}")
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not self.exited.done()
+
+    async def stop(self, *, grace_seconds: float) -> int:
+        """Ask it to end, wait so long, then kill it. Returns its exit status (negative: the signal)."""
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(self.exited), grace_seconds)
+        self._signal(signal.SIGKILL)
+        return await self.exited
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+async def start(
+    name: str, command: Sequence[str], environment: Mapping[str, str], *, output: int | None = None
+) -> Child:
+    """Start a child that the kernel kills when this program dies, even by SIGKILL. `output`: where its lines go.
+
+    `setpriv` (util-linux, essential in Debian) sets the parent-death signal in the child itself: a `preexec_fn` would
+    run Python between fork and exec of a program that has threads. Raises ConfigError when there is no such program.
+    """
+    program = find(name, command[0])
+    guard = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+    process = await asyncio.create_subprocess_exec(*guard, program, *command[1:], env=dict(environment), stdout=output)
+    return Child(name, process)
+
+
+def find(name: str, command: str) -> str:
+    """Return a program's path. Raises ConfigError when there is none."""
+    program = shutil.which(command)
+    if program is None:
+        raise ConfigError(f"{name} is not installed: there is no program {command!r}", hint=_HINTS.get(name, ""))
+    return program
+
+
+_HINTS: Mapping[str, str] = {
+    "Qdrant": "Set QDRANT_BIN to its path, or put `qdrant` on PATH",
+    "HAProxy": "Install it (apt-get install haproxy) or put it on PATH",
+}

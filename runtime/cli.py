@@ -1,0 +1,167 @@
+"""The commands: what a person or a job types.
+
+Owns arguments, output and exit codes; each command's work is elsewhere and imported late, so that `--help` and
+`serve` start at once. People get a table or a sentence, `--json` gives one JSON document.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtime import logs
+from runtime.commands.terminal import (
+    EXIT_CODES,
+    as_json,
+    print_json,
+    print_table,
+    settings_from_environment,
+    with_repository,
+)
+from runtime.commands.verify import verify
+from runtime.errors import ConfigError, NothingThere, RuntimeFailure
+
+
+@click.group(epilog=EXIT_CODES)
+def cli() -> None:
+    """Qdrant, its data kept by a bucket. Settings come from the environment: docs/configuration.md."""
+
+
+@cli.command(epilog=EXIT_CODES)
+@as_json
+def serve(*, as_json: bool) -> None:
+    """Restore, serve, back up, hand over. Logs are JSON lines either way."""
+    del as_json
+    settings = settings_from_environment()
+    logs.configure(settings.log_level)
+    import uvloop  # noqa: PLC0415
+
+    from runtime.supervisor import serve as run  # noqa: PLC0415
+
+    status = uvloop.run(run(settings))
+    if status:
+        raise click.exceptions.Exit(status)
+
+
+@cli.command(epilog=EXIT_CODES)
+@as_json
+def backup(*, as_json: bool) -> None:
+    """Make the instance on this machine save now."""
+    from runtime.agent_client import snapshot  # noqa: PLC0415
+
+    answer = asyncio.run(snapshot(settings_from_environment()))
+    if as_json:
+        print_json(answer)
+    else:
+        state = "Saved" if answer["committed"] else "Nothing to save since"
+        click.echo(f"{state} backup {answer['backup']} ({answer['packed_bytes']:,} bytes in {answer['seconds']} s)")
+    if not answer["committed"]:
+        raise click.exceptions.Exit(NothingThere.exit_code)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--id", "identifier", help="The backup to restore; the newest intact one if not given.")
+@as_json
+def restore(directory: Path, identifier: str | None, *, as_json: bool) -> None:
+    """Place a backup in DIRECTORY (new or empty) as a Qdrant storage directory, every byte checked."""
+    from runtime.commands.restore import restore_to  # noqa: PLC0415
+
+    settings = settings_from_environment()
+    done = with_repository(
+        settings, lambda repository: restore_to(repository, directory, identifier, settings, quiet=as_json)
+    )
+    if as_json:
+        print_json(done)
+    else:
+        click.echo(f"Restored backup {done['id']}: {done['points']} points, {done['bytes']:,} bytes, in {directory}")
+
+
+@cli.command("list", epilog=EXIT_CODES)
+@click.option("--limit", default=50, show_default=True, help="How many of the newest to show; 0 shows all.")
+@as_json
+def list_(limit: int, *, as_json: bool) -> None:
+    """List the committed backups, newest first."""
+    from runtime.repository.catalogue import details  # noqa: PLC0415
+
+    found = with_repository(settings_from_environment(), lambda repository: details(repository, limit or None))
+    if as_json:
+        print_json({"backups": found})
+    elif found:
+        _print_backups(found)
+    if not found:
+        raise NothingThere("there is no backup yet", hint="Check BACKUP_URL, or write something and wait")
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("identifier", metavar="ID", required=False)
+@as_json
+def show(identifier: str | None, *, as_json: bool) -> None:
+    """Show one backup; the newest if no ID is given."""
+    from runtime.repository.catalogue import describe  # noqa: PLC0415
+
+    found = with_repository(settings_from_environment(), lambda repository: describe(repository, identifier))
+    if as_json:
+        print_json(found)
+        return
+    for key, value in found.items():
+        if isinstance(value, dict):
+            click.echo(f"{key}:")
+            for name, detail in value.items():
+                click.echo(f"  {name}: {detail}")
+        else:
+            click.echo(f"{key}: {value}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit code. Every failure ends here, as a sentence and what to do."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = cli.main(list(arguments), standalone_mode=False, prog_name="python -m runtime")
+    except RuntimeFailure as failure:
+        return _fail(failure, arguments)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ConfigError.exit_code
+    except click.Abort:
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def _fail(failure: RuntimeFailure, arguments: Sequence[str]) -> int:
+    if "--json" in arguments:
+        print_json({"error": failure.message, "hint": failure.hint, "exit_code": failure.exit_code})
+    if "serve" in arguments[:1]:
+        logs.configure("INFO")
+        logs.get_logger().error("start.failed", message=str(failure), exit_code=failure.exit_code)
+    click.echo(f"Error: {failure.message}", err=True)
+    if failure.hint:
+        click.echo(f"Try: {failure.hint}", err=True)
+    return failure.exit_code
+
+
+def _print_backups(backups: list[dict[str, Any]]) -> None:
+    headings = ("id", "created", "reason", "points", "bytes", "qdrant")
+    print_table(headings, (_row(entry) for entry in backups), right=("points", "bytes"))
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    if entry.get("damaged"):
+        return entry["id"], f"damaged: {entry['damaged']}"
+    return (
+        entry["id"] + (" (newest)" if entry["newest"] else ""),
+        entry["created_at"],
+        entry["reason"],
+        f"{entry['points']:,}",
+        f"{entry['live_bytes']:,}",
+        entry["qdrant_version"],
+    )
+
+
+for command in (verify,):
+    cli.add_command(command)

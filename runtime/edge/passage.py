@@ -1,0 +1,53 @@
+"""One write's way through the gate, the same for REST and gRPC.
+
+Owns the order of the steps: a place, the right to go on, the engine, the right to answer, the place given
+back. Knows neither HTTP nor gRPC: the block inside does the forwarding and sets the outcome.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from runtime.edge.effects import Effect, Outcome, Write
+from runtime.edge.gate import Gate
+
+
+@dataclass(slots=True)
+class Passage:
+    """What is known about a write that has its place; UNANSWERED until the engine's answer is there."""
+
+    outcome: Outcome
+
+
+@asynccontextmanager
+async def passage(gate: Gate, write: Write, resolve: Callable[[str], str]) -> AsyncIterator[Passage]:
+    """Hold a place for one write; leaving the block raises Refused when its success may not be told.
+
+    `resolve` turns an alias into its collection's name. It is asked before and after: when an alias was moved
+    meanwhile, either collection may have been written to.
+    """
+    await gate.enter()
+    state = Passage(Outcome.UNTOUCHED)
+    before = _resolved(write, resolve)
+    try:
+        epoch = await gate.confirm()
+        state.outcome = Outcome.UNANSWERED
+        yield state
+        if state.outcome is Outcome.APPLIED:
+            await gate.confirm(epoch)
+    finally:
+        after = _resolved(write, resolve)
+        gate.leave(after if before == after else Write(Effect.UNKNOWN), state.outcome)
+
+
+def takes_place(write: Write | None) -> bool:
+    """Tell whether a request has to wait for the gate.
+
+    What changes nothing that a backup keeps does not: a stock snapshot may take minutes, and a backup's
+    barrier would wait for it.
+    """
+    return write is not None and write.effect is not Effect.NOTHING
+
+
+def _resolved(write: Write, resolve: Callable[[str], str]) -> Write:
+    return write if write.collection is None else replace(write, collection=resolve(write.collection))

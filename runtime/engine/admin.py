@@ -1,0 +1,70 @@
+"""Qdrant's REST routes that the runtime itself uses.
+
+Owns the requests and what their answers mean. Data routes are none of its business.
+"""
+
+from typing import Any, Literal
+from urllib.parse import quote
+
+import aiohttp
+
+from runtime.errors import EngineError
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=2)
+
+
+class Admin:
+    """A client for one engine on loopback. Close it in the end."""
+
+    def __init__(self, port: int, api_key: str | None) -> None:
+        self.port = port
+        self.api_key = api_key
+        self._session = aiohttp.ClientSession(
+            f"http://127.0.0.1:{port}",
+            headers={"Api-Key": api_key} if api_key else None,
+            timeout=_TIMEOUT,
+            connector=aiohttp.TCPConnector(limit=16),
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._session.close()
+
+    async def is_ready(self) -> bool:
+        """Whether the engine answers: on a single node it listens only after everything is loaded."""
+        try:
+            async with self._session.get("/readyz") as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def version(self) -> str:
+        """Return the engine's version, as `1.19.0`."""
+        return str((await self._get("/", envelope=False))["version"])
+
+    async def collections(self) -> list[str]:
+        """Return the collections' names, sorted."""
+        return sorted(entry["name"] for entry in (await self._get("/collections"))["collections"])
+
+    async def aliases(self) -> dict[str, str]:
+        """Return every alias with its collection."""
+        found = (await self._get("/aliases"))["aliases"]
+        return {entry["alias_name"]: entry["collection_name"] for entry in found}
+
+    async def count(self, collection: str) -> int:
+        """Return a collection's exact number of points."""
+        path = f"/collections/{quote(collection, safe='')}/points/count"
+        return int((await self._request("POST", path, {"exact": True}))["result"]["count"])
+
+    async def _get(self, path: str, *, envelope: bool = True) -> Any:
+        answer = await self._request("GET", path, None)
+        return answer["result"] if envelope else answer
+
+    async def _request(self, method: Literal["GET", "POST"], path: str, body: object) -> Any:
+        try:
+            async with self._session.request(method, path, json=body) as response:
+                if response.status == 200:
+                    return await response.json()
+                raise EngineError(f"Qdrant answered {method} {path} with {response.status}: {await response.text()}")
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise EngineError(f"Qdrant did not answer {method} {path}: {error!r}") from error

@@ -1,0 +1,138 @@
+"""Qdrant as a child process on a storage directory.
+
+Owns its start, its readiness and its end. Whether it is started again is the supervisor's decision.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+from runtime import children
+from runtime.engine.admin import Admin
+from runtime.errors import ConfigError, EngineError
+from runtime.settings import Settings
+
+# A placed folder is open within half a second whatever its size (measured); a large index read into memory takes
+# longer, and the start-up probe ends anything beyond this.
+_LONGEST_START_SECONDS = 230.0
+_POLL_SECONDS = 0.02
+
+# Our defaults for a disk that may be memory; anything the user sets as QDRANT__* wins.
+_DEFAULTS: Mapping[str, str] = {
+    "QDRANT__LOG_LEVEL": "WARN",
+    "QDRANT__LOGGER__FORMAT": "json",
+    "QDRANT__STORAGE__WAL__WAL_CAPACITY_MB": "2",
+    "QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER": "1",
+    "QDRANT__TELEMETRY_DISABLED": "true",
+}
+
+
+class Engine:
+    """One engine: started and stopped any number of times on the same directory and ports.
+
+    `output`: the descriptor its lines go to, for a command whose own output is read by a program.
+    """
+
+    def __init__(self, settings: Settings, *, output: int | None = None) -> None:
+        self._settings = settings
+        self._output = output
+        self.admin = Admin(settings.qdrant_http_port, settings.api_key)
+        self._child: children.Child | None = None
+        self.stopping = False
+
+    @property
+    def child(self) -> children.Child | None:
+        """The running process, if any."""
+        return self._child
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._child is not None and self._child.running
+
+    async def start(self) -> None:
+        """Start it and return when it is ready. Raises ConfigError (no such program), EngineError."""
+        for port in (self._settings.qdrant_http_port, self._settings.qdrant_grpc_port):
+            await _refuse_taken(port)
+        self._settings.storage_dir.mkdir(parents=True, exist_ok=True)
+        self.stopping = False
+        self._child = await children.start(
+            "Qdrant", [self._settings.qdrant_bin], environment(self._settings), output=self._output
+        )
+        try:
+            await asyncio.wait_for(self._ready(self._child), _LONGEST_START_SECONDS)
+        except TimeoutError as error:
+            await self.stop(grace_seconds=1)
+            raise EngineError(f"Qdrant was not ready after {_LONGEST_START_SECONDS:.0f} s") from error
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """End it; after the grace it is killed: it can take over a minute while it indexes (measured)."""
+        if self._child is not None:
+            self.stopping = True
+            await self._child.stop(grace_seconds=grace_seconds)
+            self._child = None
+
+    async def close(self) -> None:
+        """Let go of the connections to it."""
+        await self.admin.close()
+
+    async def _ready(self, child: children.Child) -> None:
+        while not await self.admin.is_ready():
+            if not child.running:
+                status = child.exited.result()
+                raise EngineError(
+                    f"Qdrant ended with status {status} while it started on {self._settings.storage_dir}",
+                    hint="Its own log lines above say why",
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment Qdrant runs in: ours without our own variables, QDRANT__* over our defaults."""
+    ours = {
+        "QDRANT__SERVICE__HOST": "127.0.0.1",
+        "QDRANT__SERVICE__HTTP_PORT": str(settings.qdrant_http_port),
+        "QDRANT__SERVICE__GRPC_PORT": str(settings.qdrant_grpc_port),
+        "QDRANT__STORAGE__STORAGE_PATH": str(settings.storage_dir.resolve()),
+        "QDRANT__STORAGE__SNAPSHOTS_PATH": str(settings.storage_dir.resolve().with_name("engine-snapshots")),
+    }
+    # It would be written into the current directory, which is read-only in the container.
+    ours["QDRANT_INIT_FILE_PATH"] = str(settings.storage_dir.resolve().with_name("engine-initialized"))
+    if settings.api_key:
+        ours["QDRANT__SERVICE__API_KEY"] = settings.api_key
+    if settings.read_only_api_key:
+        ours["QDRANT__SERVICE__READ_ONLY_API_KEY"] = settings.read_only_api_key
+    return {**_DEFAULTS, **settings.engine_environment, **ours}
+
+
+async def version(settings: Settings) -> str | None:
+    """Return what the engine's program says its version is, before it runs; None when it does not say.
+
+    Raises ConfigError when there is no such program.
+    """
+    child = await asyncio.create_subprocess_exec(
+        children.find("Qdrant", settings.qdrant_bin),
+        "--version",
+        env=environment(settings),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, _ = await asyncio.wait_for(child.communicate(), 10)
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+        return None
+    found = re.search(rb"\d+\.\d+\.\d+", output)
+    return found.group().decode() if found else None
+
+
+async def _refuse_taken(port: int) -> None:
+    """Refuse to start where something else listens: its answers would be taken for Qdrant's."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return
+    writer.close()
+    raise ConfigError(
+        f"port {port} is in use by another program", hint="Stop it, or set QDRANT_HTTP_PORT and QDRANT_GRPC_PORT"
+    )

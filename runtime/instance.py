@@ -1,0 +1,364 @@
+"""One instance's part in the lineage, from restoring to standing by.
+
+Owns the roles and the steps between them: boot, becoming the writer, yielding, following. Knows no signals and no
+child processes' deaths: those are the supervisor's.
+"""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from runtime import selection
+from runtime.backup import Backups
+from runtime.changes import Delta
+from runtime.composition import Base
+from runtime.edge.edge import Edge
+from runtime.edge.gate import Gate, Refused
+from runtime.engine.process import Engine
+from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError
+from runtime.handover import Declined, Turn
+from runtime.lineage import Lineage
+from runtime.logs import get_logger
+from runtime.replica import Replica
+from runtime.repository.head import Head, Request
+from runtime.repository.repository import Repository, Superseded
+from runtime.selection import Start
+from runtime.settings import Settings
+from runtime.writing import Writing
+
+log = get_logger()
+
+# A write that reaches a standby waits this long for the hand-over before it is refused.
+_WRITE_WAITS_SECONDS = 5.0
+_LONGEST_TURN_SECONDS = 300.0
+_DRAIN_SECONDS = 5.0
+# Writes that were with Qdrant when it died end by themselves, with an error.
+_DEAD_ENGINE_DRAIN_SECONDS = 0.5
+_POLL_AFTER_OPENING_SECONDS = 0.2
+
+
+class Role(StrEnum):
+    """What this instance does right now."""
+
+    RESTORING = "restoring"
+    WRITER = "writer"
+    STANDBY = "standby"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How this instance started, for people and metrics."""
+
+    start: Start
+    manifest: str | None
+    skipped: tuple[str, ...]
+    points: int
+    files: int
+    bytes: int
+    seconds: float
+    forced: bool
+
+
+class Instance:
+    """One instance: wires gate, lineage, replica and writing into roles. Made by `build`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        name: str,
+        gate: Gate,
+        lineage: Lineage,
+        replica: Replica,
+        writing: Writing,
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.gate = gate
+        self.lineage = lineage
+        self.replica = replica
+        self.writing = writing
+        self.role = Role.RESTORING
+        self.restored: Restored | None = None
+        self.fenced = False
+        self.lost_writes = 0
+        self.store_error: str | None = None
+        self._settings = settings
+        self._clock = clock
+        self._promotion: asyncio.Task[None] | None = None
+        self._opened_at = float("-inf")
+        gate.acknowledge = self._acknowledge
+        lineage.on_fenced = self._on_fenced
+
+    async def boot(self) -> None:
+        """Restore, take over, open. Raises whatever must not be read as 'no backup'; nothing was claimed then."""
+        log.info("boot.started", message="Starting Qdrant with snapshot restore...", instance=self.name)
+        started = asyncio.get_running_loop().time()
+        settings = self._settings
+        if (aside := self.replica.set_aside()) is not None:
+            log.warning("boot.set_aside", message=f"The storage directory was not empty: its content is now in {aside}")
+        while True:
+            start, state = await selection.start(
+                self.lineage.repository,
+                settings.restore_policy,
+                production=settings.runtime_environment == "production",
+            )
+            turn = self._turn(restores=start is not Start.UNRESTORED)
+            try:
+                if start is Start.NEW_LINEAGE or state is None:
+                    await self._start_new()
+                elif settings.instance_role == "reader":
+                    await self.replica.place(state.head)
+                    await self.replica.start()
+                else:
+                    if start is not Start.UNRESTORED:
+                        await self.replica.place(state.head)
+                    await turn.take("start")
+            except Superseded:
+                continue
+            break
+        self._note_restored(start, turn, asyncio.get_running_loop().time() - started)
+        if settings.instance_role == "reader":
+            self._stand_by()
+        else:
+            self._open()
+
+    async def restart_engine(self) -> None:
+        """Start Qdrant again after it died by itself, writes held meanwhile. Raises EngineError, IntegrityError."""
+        async with self.gate.held(drain_seconds=_DEAD_ENGINE_DRAIN_SECONDS):
+            base = self.writing.base
+            await self.replica.restart(base.manifest, Delta.between(base.written, self.gate.written()))
+
+    async def watch(self) -> None:
+        """Keep an eye on HEAD for as long as the process lives: requests, other writers, newer backups."""
+        poll = min(2.0, self._settings.handover_timeout_seconds / 5)
+        while True:
+            await asyncio.sleep(min(poll, _POLL_AFTER_OPENING_SECONDS) if self._opened_lately() else poll)
+            try:
+                await self._look()
+            except (StoreError, IntegrityError) as error:
+                if self.store_error is None:
+                    log.error("store.failing", message=f"The bucket cannot be asked who writes: {error}")  # noqa: TRY400
+                self.store_error = str(error)
+            except RuntimeFailure as error:
+                log.exception("handover.failed", message=f"A step of the hand-over failed, it is tried again: {error}")
+            else:
+                if self.store_error is not None:
+                    log.info("store.back", message="The bucket answers again")
+                self.store_error = None
+
+    async def finish(self, *, seconds: float) -> None:
+        """Stop taking writes and save what is unsaved, as far as the time allows. Never raises for what it cannot."""
+        was_writer = self.lineage.is_writer
+        self.role = Role.DRAINING
+        self.gate.refuse("the instance is shutting down", retry_after=1)
+        if not was_writer:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.gate.drained(seconds=min(_DRAIN_SECONDS, seconds / 4))
+                self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
+                saved = await self.writing.save("shutdown", clean=True, must=True)
+        except (RuntimeFailure, TimeoutError) as error:
+            reason = str(error) or "out of time"
+            unsaved = self.writing.unsaved_count
+            log.exception("shutdown.unsaved", message=f"{unsaved} writes were not saved: {reason}", unsaved=unsaved)
+        else:
+            log.info("shutdown.saved", message="Everything acknowledged is saved", manifest=saved.manifest)
+
+    async def _look(self) -> None:
+        state = await self.lineage.look()
+        if self.lineage.is_writer:
+            request = self.lineage.request
+            if request is not None:
+                await self._answer(request)
+        elif state is not None and not self._is_promoting and self._should_follow():
+            await self._follow(state.head)
+
+    @property
+    def _is_promoting(self) -> bool:
+        return self._promotion is not None and not self._promotion.done()
+
+    def _should_follow(self) -> bool:
+        """Tell whether to go to the newest backup: a reader always, a standby only when a hand-over left it without."""
+        return self._settings.instance_role == "reader" or self.replica.placed is None
+
+    async def _follow(self, head: Head) -> None:
+        if head.manifest is None or (self.replica.holds(head.manifest) and self.replica.engine.running):
+            return
+        await self.replica.place(head)
+        await self.replica.start()
+        log.info("standby.followed", message="Now at the newest backup", manifest=head.manifest)
+
+    async def _answer(self, request: Request) -> None:
+        """Yield to an instance that starts; to one that was sent a write only when we have had none for a while."""
+        idle = asyncio.get_running_loop().time() - max(self.gate.last_write_at, self._opened_at)
+        if request.reason == "write" and idle < self._settings.handover_idle_seconds and not self.lineage.is_yielding:
+            await self.lineage.decline()
+            log.info("handover.declined", message="Kept the lineage: this instance has writes itself")
+            return
+        log.info("handover.yielding", message="Handing over to another instance", to=request.instance)
+        self.lineage.begin_yielding()
+        async with self._signs_of_life():
+            drained = await self.gate.drained(seconds=_DRAIN_SECONDS)
+            await self.writing.save("handover", clean=True, must=True)
+        self.lineage.stand_by()
+        if drained:
+            self.replica.settled(self.writing.base.name, self.writing.base.manifest)
+        self._stand_by()
+        log.info("handover.yielded", message="Standing by: reads only", manifest=self.writing.base.name)
+
+    @contextlib.asynccontextmanager
+    async def _signs_of_life(self) -> AsyncIterator[None]:
+        """Touch HEAD while a last commit takes its time, so that whoever waits does not take us for dead."""
+
+        async def touch() -> None:
+            while True:
+                with contextlib.suppress(StoreError, NotTheWriter):
+                    await self.lineage.touch()
+                await asyncio.sleep(self._settings.handover_timeout_seconds / 5)
+
+        task = asyncio.create_task(touch())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _acknowledge(self) -> int:
+        """Let a write through that this instance may acknowledge; become the writer for it if nobody needs to be."""
+        if not self.lineage.is_writer and self.role is Role.STANDBY and self._settings.instance_role == "auto":
+            await self._promoted()
+        return await self.lineage.acknowledge()
+
+    async def _promoted(self) -> None:
+        if self._promotion is None or not self._is_promoting:
+            self._promotion = asyncio.create_task(self._promote())
+            with contextlib.suppress(StoreError, IntegrityError):  # the promotion itself will say so
+                await self.lineage.look()
+        asked = self.lineage.request
+        if asked is not None and asked.reason == "start":
+            # The traffic is about to go there; what is held here would only be late.
+            raise Refused("another instance is starting and takes over", retry_after=1)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._promotion), _WRITE_WAITS_SECONDS)
+        except TimeoutError:
+            raise Refused("another instance writes; it was asked to hand over", retry_after=1) from None
+        except Declined:
+            raise Refused("another instance writes and has writes itself", retry_after=1) from None
+        except (RuntimeFailure, Superseded) as error:
+            raise Refused(f"this instance could not take over: {error}", retry_after=2) from error
+
+    async def _promote(self) -> None:
+        async with asyncio.timeout(_LONGEST_TURN_SECONDS):
+            await self._turn(restores=True).take("write")
+        self._open()
+
+    def _turn(self, *, restores: bool) -> Turn:
+        return Turn(
+            self.lineage,
+            self.replica,
+            timeout_seconds=self._settings.handover_timeout_seconds,
+            clock=self._clock,
+            restores=restores,
+        )
+
+    async def _start_new(self) -> None:
+        log.info("restore.nothing", message="No snapshot found to restore", repository=str(self.lineage.repository))
+        await self.replica.place_nothing()
+        await self.replica.start()
+        if self._settings.instance_role == "auto":
+            await self.lineage.create()
+
+    def _open(self) -> None:
+        choice = self.replica.placed.choice if self.replica.placed else None
+        self.writing.begin(
+            Base(choice.manifest if choice else None, choice.name if choice else None, self.gate.written()),
+            choice.skipped if choice else (),
+        )
+        self.replica.opened_for_writes()
+        self._opened_at = asyncio.get_running_loop().time()
+        self.fenced = False
+        self.role = Role.WRITER
+        self.gate.admit()
+        log.info("writer.opened", message="This instance is the writer", epoch=self.lineage.epoch)
+
+    def _opened_lately(self) -> bool:
+        """Whether it became the writer a moment ago: then the one before it may be asking already."""
+        return asyncio.get_running_loop().time() - self._opened_at < self._settings.handover_idle_seconds
+
+    def _stand_by(self) -> None:
+        self.role = Role.STANDBY
+        self.gate.admit()  # each write then asks for the lineage first
+
+    def _on_fenced(self) -> None:
+        self.fenced = True
+        self.lost_writes += self.writing.unsaved_count
+        log.error(
+            "writer.fenced",
+            message=f"Another instance took over; {self.writing.unsaved_count} acknowledged writes were not saved",
+            lost=self.writing.unsaved_count,
+        )
+        if self.role is Role.WRITER:
+            self._stand_by()
+
+    def _note_restored(self, start: Start, turn: Turn, seconds: float) -> None:
+        placed = self.replica.placed
+        manifest = placed.choice.manifest if placed else None
+        self.restored = Restored(
+            start,
+            placed.choice.name if placed else None,
+            placed.choice.skipped if placed else (),
+            manifest.points if manifest else 0,
+            placed.files if placed else 0,
+            placed.bytes if placed else 0,
+            placed.seconds if placed else 0.0,
+            turn.forced,
+        )
+        if manifest is None or placed is None:
+            return
+        log.info("restore.found", message=f"Found latest snapshot: {placed.choice.name}")
+        for name, collection in manifest.collections.items():
+            message = f"Snapshot restored successfully to collection {name}"
+            log.info("restore.collection", message=message, collection=name, points=collection.points)
+        log.info(
+            "restore.finished",
+            message=f"Restored {manifest.points} points in {placed.seconds * 1000:.0f} ms",
+            manifest=placed.choice.name,
+            skipped=placed.choice.skipped,
+            files=placed.files,
+            bytes=placed.bytes,
+            milliseconds=round(placed.seconds * 1000),
+            total_milliseconds=round(seconds * 1000),
+        )
+
+
+def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
+    """Return an instance of real parts."""
+    name = uuid.uuid4().hex[:12]
+    engine = Engine(settings)
+    lineage = Lineage(
+        repository,
+        name,
+        timeout_seconds=settings.handover_timeout_seconds,
+        outage=settings.store_outage,
+        clock=suspended_clock,
+    )
+    return Instance(
+        settings,
+        name=name,
+        gate=edge.gate,
+        lineage=lineage,
+        replica=Replica(settings, engine, repository, edge),
+        writing=Writing(settings, edge.gate, lineage, Backups(settings, engine, edge.gate, repository)),
+        clock=suspended_clock,
+    )
+
+
+def suspended_clock() -> float:
+    """Return seconds that go on while the machine is suspended, which the monotonic clock does not promise."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

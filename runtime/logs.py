@@ -1,0 +1,63 @@
+"""Structured logs: one JSON object a line on standard output, as Cloud Logging reads them.
+
+Owns the form (severity, message, event, facts as keys, stack_trace). Decides nothing about what is logged.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+# Cloud Logging's names: https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#LogSeverity
+_SEVERITIES = {
+    "debug": "DEBUG",
+    "info": "INFO",
+    "warning": "WARNING",
+    "error": "ERROR",
+    "critical": "CRITICAL",
+}
+
+
+def _to_cloud_logging(_logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name the keys as Cloud Logging does; a line without a message of its own repeats its event's name."""
+    entry["severity"] = _SEVERITIES.get(method, "ERROR")
+    entry.setdefault("message", entry["event"])
+    if "exception" in entry:
+        entry["stack_trace"] = entry.pop("exception")
+    return entry
+
+
+def configure(level: str) -> None:
+    """Set up logging for the process. Lines from libraries are put into the same form."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        _to_cloud_logging,
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+    ]
+    structlog.configure(
+        processors=shared,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_library_event, *shared]))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _library_event(_logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Turn a library's line into ours: its text is the message, its logger the event."""
+    record: logging.LogRecord = entry.pop("_record")
+    entry.pop("_from_structlog", None)
+    entry["message"] = entry.pop("event")
+    entry["event"] = f"library.{record.name}"
+    return entry
+
+
+def get_logger() -> Any:
+    """Return the process's logger: `log.info("backup.committed", message=…, bytes=…)`."""
+    return structlog.get_logger()

@@ -1,0 +1,189 @@
+"""A directory as the store, for one machine: `file:///dir`.
+
+Owns the Protocol's promises on top of `directory_files`, which owns the file system.
+
+The directory must exist, as a bucket must: a mistyped path or a volume that is not mounted is StoreDenied
+(exit 6), never "no backup". Whoever wants a first start makes the directory (`mkdir -p`, or `create()`,
+which makes the last part only). An empty mount point cannot be told from a first start, so a store on a
+mounted volume belongs in a folder below the mount point: unmounted, that folder is missing and the start
+fails.
+
+Objects can be read by other tools (`tar xf` on a pack); `directory_files` says how they are written.
+"""
+
+import contextlib
+import errno
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from runtime.errors import (
+    AlreadyExists,
+    IntegrityError,
+    PreconditionFailed,
+    StoreDenied,
+    StoreUnreachable,
+)
+from runtime.repository.checksums import RunningCrc32c
+from runtime.repository.directory_files import READ_BYTES, DirectoryFiles
+from runtime.repository.store import ByteSink, ByteSource, ObjectInfo
+from runtime.repository.threads import Abort, StoreThreads
+
+T = TypeVar("T")
+
+LIST_PAGE = 256
+THREADS = 8
+
+
+class DirectoryStore:
+    """A Store in a directory. Several processes on the machine may use it at once."""
+
+    def __init__(self, root: Path, *, deadline_seconds: float = 20.0) -> None:
+        self._files = DirectoryFiles(root.absolute(), lock_seconds=deadline_seconds)
+        self._threads = StoreThreads("directory-store", THREADS)
+        # A wait for the lock must end with its own, better explained, error.
+        self._seconds = 2 * deadline_seconds
+
+    def __str__(self) -> str:
+        return f"file://{self._files.root}"
+
+    async def create(self) -> bool:
+        """Make the directory if it is missing, in a parent that exists; say whether it was."""
+
+        def make() -> bool:
+            try:
+                self._files.root.mkdir()
+            except FileExistsError:
+                return False
+            return True
+
+        return await self._call(make)
+
+    async def read(self, name: str) -> tuple[bytes, int]:
+        """Return content and generation of one version (see Store)."""
+        return await self._call(lambda: self._files.content(name))
+
+    async def stat(self, name: str) -> ObjectInfo:
+        """Return size, generation and checksum (see Store)."""
+        return await self._call(lambda: self._files.info(name))
+
+    async def write_new(self, name: str, data: bytes) -> ObjectInfo:
+        """Create a small object (see Store)."""
+        return await self._threads.stream(lambda abort: self._create(name, _Once(data), abort))
+
+    async def swap(self, name: str, data: bytes, generation: int) -> ObjectInfo:
+        """Replace that generation (see Store). What it raises is certain here: no reply can be lost."""
+        return await self._threads.stream(lambda abort: self._write(name, _Once(data), generation, abort))
+
+    async def upload(self, name: str, source: ByteSource) -> ObjectInfo:
+        """Create an object from a stream (see Store): one buffer in memory, one pass over the bytes."""
+        return await self._threads.stream(lambda abort: self._create(name, source, abort))
+
+    async def download(self, name: str, offset: int, length: int, sink: ByteSink) -> None:
+        """Deliver a range (see Store). The sink gets one reused buffer and must not keep it."""
+        await self._threads.stream(lambda abort: self._deliver(name, offset, length, sink, abort))
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Yield what is there, in name order (see Store)."""
+        objects = self._files.walk(prefix)
+        while page := await self._call(lambda: list(itertools.islice(objects, LIST_PAGE))):
+            for info in page:
+                yield info
+
+    async def delete(self, name: str, generation: int) -> None:
+        """Delete that generation (see Store)."""
+        await self._call(lambda: self._files.remove(name, generation))
+
+    async def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.close()
+
+    async def _call(self, call: Callable[[], T]) -> T:
+        def run(_: Abort) -> T:
+            with self._explained():
+                return call()
+
+        return await self._threads.run(run, seconds=self._seconds, what=str(self))
+
+    def _create(self, name: str, source: ByteSource, abort: Abort) -> ObjectInfo:
+        passed = RunningCrc32c()
+        try:
+            return self._write(name, source, 0, abort, passed)
+        except PreconditionFailed:
+            with self._explained():
+                there = self._files.info(name)
+            if (there.size, there.crc32c) == (passed.size, passed.encoded()):
+                return there
+            raise AlreadyExists(f"{name!r} is in {self} already, with other content") from None
+
+    def _write(
+        self, name: str, source: ByteSource, expected: int, abort: Abort, passed: RunningCrc32c | None = None
+    ) -> ObjectInfo:
+        passed = passed or RunningCrc32c()
+        with contextlib.ExitStack() as stack:
+            with self._explained():
+                self._files.path(name)
+                temporary = stack.enter_context(self._files.temporary())
+            # Not explained: what the source raises is the caller's own and passes unchanged.
+            while data := source.read(READ_BYTES):
+                abort.check()
+                passed.update(data)
+                with self._explained():
+                    write_all(temporary[0], data)
+            abort.check()
+            with self._explained():
+                return self._files.publish(temporary, name, passed.encoded(), expected)
+
+    def _deliver(self, name: str, offset: int, length: int, sink: ByteSink, abort: Abort) -> None:
+        with contextlib.ExitStack() as stack:
+            with self._explained():
+                descriptor = stack.enter_context(self._files.opened(name))
+                size = os.fstat(descriptor).st_size
+            if offset + length > size:
+                raise IntegrityError(
+                    f"{name!r} in {self} has {size} bytes, but {offset + length} are needed",
+                    hint="It was cut; use an older backup",
+                )
+            buffer = memoryview(bytearray(min(READ_BYTES, length)))
+            end = offset + length
+            while offset < end:
+                abort.check()
+                with self._explained():
+                    count = os.preadv(descriptor, [buffer[: end - offset]], offset)
+                if count == 0:
+                    raise IntegrityError(f"{name!r} in {self} ended early at {offset}", hint="It was cut meanwhile")
+                sink.write(buffer[:count])
+                offset += count
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._files.require_root()
+            reason = f"{self}: {error.strerror or error}"
+            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise StoreDenied(reason, hint="Give this user the right to write there") from error
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise StoreUnreachable(reason, hint="Make room on that disk, or prune old backups") from error
+            raise StoreUnreachable(reason, hint="Look at the disk and the path") from error
+
+
+class _Once:
+    """A small object as a source."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, size: int) -> bytes:
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it: one call may take less, near a full disk or a limit."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,46 @@
+"""The names of the objects in the bucket, all in one place.
+
+A backup's id is `{epoch:08d}-{seq:010d}`: ids sort as the commits happened, whatever the clocks said.
+"""
+
+import datetime as dt
+import re
+from typing import Final
+
+from runtime.contract import HEAD_OBJECT
+
+HEAD: Final = HEAD_OBJECT
+MANIFESTS: Final = "manifests/"
+PACKS: Final = "packs/"
+VERIFIED: Final = "verified/"
+JOURNAL: Final = "journal/"
+EXPORTS: Final = "exports/"
+
+_ID = re.compile(r"\d{8}-\d{10}")
+
+
+def backup_id(epoch: int, seq: int) -> str:
+    """Return the id of the backup that this epoch's writer commits as `seq`."""
+    return f"{epoch:08d}-{seq:010d}"
+
+
+def manifest(identifier: str) -> str:
+    """Return the object name of a backup's manifest."""
+    return f"{MANIFESTS}{identifier}.json"
+
+
+def manifest_id(name: str) -> str | None:
+    """Return the backup's id when `name` is a manifest's, else None."""
+    identifier = name.removeprefix(MANIFESTS).removesuffix(".json")
+    return identifier if name == manifest(identifier) and _ID.fullmatch(identifier) else None
+
+
+def order(identifier: str) -> tuple[int, int]:
+    """Return (epoch, seq), the only order there is."""
+    epoch, seq = identifier.split("-")
+    return int(epoch), int(seq)
+
+
+def pack(epoch: int, seq: int, number: int, now: dt.datetime) -> str:
+    """Return the object name of a backup's n-th pack. The day in it is for people; nothing orders by it."""
+    return f"{PACKS}{now:%Y/%m/%d}/{backup_id(epoch, seq)}-{number:04d}.tar"

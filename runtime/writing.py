@@ -1,0 +1,197 @@
+"""The writer's work: what is unsaved, when it is saved, and the commit of it.
+
+Owns the schedule of backups and the sequence take → commit, one at a time. Whether this instance is the writer is
+`runtime.lineage`'s to say.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from runtime.backup import Backups, Busy
+from runtime.composition import Base, Taken
+from runtime.edge.gate import Gate
+from runtime.errors import EngineError, IntegrityError, NotTheWriter, RuntimeFailure, StoreError
+from runtime.lineage import Lineage
+from runtime.logs import get_logger
+from runtime.settings import Settings
+
+log = get_logger()
+
+_BUSY_SECONDS = 0.2
+_FIRST_RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The outcome of one backup: the manifest it committed (None: nothing to save) and what it took."""
+
+    manifest: str | None
+    looked_at: tuple[str, ...]
+    streamed_bytes: int
+    packed_bytes: int
+    held_seconds: float
+    seconds: float
+    finished_at: float
+
+
+class Writing:
+    """Saves what is written. `base` is the newest committed state and what was written by then."""
+
+    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: Backups) -> None:
+        self.base = Base(None, None, gate.written())
+        self.last: Saved | None = None
+        self.last_error: str | None = None
+        self.failures = 0
+        self.unsaved_since: float | None = None
+        self._settings = settings
+        self._gate = gate
+        self._lineage = lineage
+        self._backups = backups
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._pending: Taken | None = None
+        self._skipped: tuple[str, ...] = ()
+        gate.on_write = self._on_write
+
+    @property
+    def unsaved_count(self) -> int:
+        """How many writes are not in any backup."""
+        return self._gate.written().total - self.base.written.total
+
+    def begin(self, base: Base, skipped: tuple[str, ...]) -> None:
+        """Start from a backup that the engine holds exactly. `skipped` is recorded in the next one, soon."""
+        self.base = base
+        self.unsaved_since = None
+        self._pending = None
+        self._skipped = skipped
+        if skipped:
+            self._on_write()
+
+    def start_over(self) -> None:
+        """Save everything anew, soon: the newest backup turned out damaged, and the engine has it all."""
+        self.base = replace(self.base, manifest=None)
+        self._on_write()
+
+    async def save(self, reason: str, *, clean: bool = False, must: bool = False) -> Saved:
+        """Take a backup and commit it; with `clean` also let the lineage go.
+
+        Raises Busy, NotTheWriter, StoreError, EngineError, IntegrityError; what was not committed stays unsaved.
+        """
+        async with self._lock:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._finish_pending()
+                taken, name = await self._take_and_commit(reason, clean=clean, must=must)
+            except IntegrityError:
+                # The engine and the newest manifest do not fit together: the next backup asks for everything.
+                self.base = replace(self.base, manifest=None)
+                raise
+            now = asyncio.get_running_loop().time()
+            self.last_error = None
+            saved = Saved(
+                name,
+                taken.looked_at,
+                taken.streamed_bytes,
+                taken.packed_bytes,
+                taken.held_seconds,
+                now - started,
+                now,
+            )
+            if name is not None:
+                self.last = saved
+                _log_committed(reason, saved, self.base)
+            return saved
+
+    async def run(self) -> None:
+        """Save whenever it is due, for as long as the process lives."""
+        retry = _FIRST_RETRY_SECONDS
+        while True:
+            await self._until_due()
+            try:
+                await self.save("change")
+            except Busy:
+                await asyncio.sleep(_BUSY_SECONDS)
+            except NotTheWriter:
+                self._wake.clear()
+            except (StoreError, EngineError, IntegrityError) as error:
+                self._failed(error)
+                await asyncio.sleep(retry)
+                retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
+            else:
+                retry = _FIRST_RETRY_SECONDS
+
+    async def _take_and_commit(self, reason: str, *, clean: bool, must: bool) -> tuple[Taken, str | None]:
+        began = asyncio.get_running_loop().time()
+        taken = await self._backups.take(self.base, self._lineage.position(reason, self._skipped), must=must)
+        name = None
+        if taken.manifest is not None:
+            self._pending = taken
+            name = await self._lineage.commit(taken.manifest, clean=clean)
+            self._committed(taken, name)
+        else:
+            self.base = replace(self.base, written=taken.written)
+            if clean:
+                await self._lineage.release()
+        # What was written since the barrier is at most this old.
+        self.unsaved_since = began if self.unsaved_count else None
+        return taken, name
+
+    async def _finish_pending(self) -> None:
+        finished = await self._lineage.finish_pending()
+        if finished is not None and self._pending is not None:
+            self._committed(self._pending, finished[0])
+
+    def _committed(self, taken: Taken, name: str) -> None:
+        self.base = Base(taken.manifest, name, taken.written)
+        self._pending = None
+        self._skipped = ()
+
+    def _on_write(self) -> None:
+        if self.unsaved_since is None:
+            self.unsaved_since = asyncio.get_running_loop().time()
+        self._wake.set()
+
+    async def _until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            if self.unsaved_since is None:
+                self._wake.clear()
+                continue
+            quiet_at = self._gate.last_write_at + self._settings.backup_quiet_seconds
+            wait = min(quiet_at, self.unsaved_since + self._start_within()) - loop.time()
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
+
+    def _start_within(self) -> float:
+        """Return how long after the first unsaved write a backup must start to be committed in time."""
+        age = self._settings.backup_max_age_seconds
+        takes = 2 * self.last.seconds if self.last else 0.0
+        return age - min(age / 2, takes + age / 10)
+
+    def _failed(self, error: RuntimeFailure) -> None:
+        self.failures += 1
+        self.last_error = str(error)
+        log.error(
+            "backup.failed",
+            message=f"A backup failed, it is tried again: {error}",
+            error=error.message,
+            unsaved=self.unsaved_count,
+        )
+
+
+def _log_committed(reason: str, saved: Saved, base: Base) -> None:
+    log.info(
+        "backup.committed",
+        message=f"Backup committed: {saved.manifest}",
+        manifest=saved.manifest,
+        reason=reason,
+        points=base.manifest.points if base.manifest else 0,
+        collections=len(saved.looked_at),
+        streamed_bytes=saved.streamed_bytes,
+        packed_bytes=saved.packed_bytes,
+        held_milliseconds=round(saved.held_seconds * 1000, 1),
+        seconds=round(saved.seconds, 3),
+    )
