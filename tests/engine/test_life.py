@@ -38,12 +38,8 @@ def test_acknowledged_writes_survive_sigkill(engine_argv: Sequence[str], tmp_pat
         points.append({"id": UUID, "vector": {"dense": [1.0, 2.0, 3.0, 4.0]}, "payload": {"n": -1}})
         path = "/collections/c/points"
         first.result("PUT", f"{path}?wait=true", {"points": points})
-        first.result(
-            "POST", f"{path}/payload?wait=true", {"payload": {"z": [1, None, {"a": 0.1}]}, "points": [5]}
-        )
-        first.result(
-            "POST", f"{path}/delete?wait=true", {"filter": {"must": [{"key": "n", "range": {"lt": 3}}]}}
-        )
+        first.result("POST", f"{path}/payload?wait=true", {"payload": {"z": [1, None, {"a": 0.1}]}, "points": [5]})
+        first.result("POST", f"{path}/delete?wait=true", {"filter": {"must": [{"key": "n", "range": {"lt": 3}}]}})
         index = {"field_name": "n", "field_schema": "integer"}
         first.result("PUT", "/collections/c/index?wait=true", index)
         alias = {"create_alias": {"collection_name": "c", "alias_name": "current"}}

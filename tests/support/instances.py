@@ -88,7 +88,7 @@ class Instance:
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(timeout=30)
 
     @property
     def port(self) -> int:
@@ -98,7 +98,7 @@ class Instance:
     @property
     def url(self) -> str:
         """The public address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.settings['PORT']}"
 
     @property
     def agent(self) -> str:
@@ -131,7 +131,7 @@ class Instance:
 
     def ask(self, method: str, path: str, body: object = None, **more: Any) -> httpx.Response:
         """Send one request to the public port."""
-        return self.http.request(method, path, json=body, **more)
+        return self.http.request(method, self.url + path, json=body, **more)
 
     def result(self, method: str, path: str, body: object = None) -> Any:
         """Send one request that must succeed; return its result."""
