@@ -144,6 +144,12 @@ class Instance:
         facts: dict[str, Any] = httpx.get(f"{self.agent}/health", timeout=10).json()
         return facts
 
+    def answers(self) -> bool:
+        """Whether anything answers on the public port."""
+        with contextlib.suppress(httpx.TransportError):
+            return bool(self.ask("GET", "/").status_code)
+        return False
+
     def has(self, role: str) -> bool:
         """Whether it serves in a role; fails when it has ended."""
         if (status := self.process.poll()) is not None:
@@ -233,25 +239,47 @@ class Fleet:
             "QDRANT_STORAGE_DIR": str(folder / "storage"),
             **settings,
         }
+        instance = self._run(folder, [sys.executable, "-m", "runtime", "serve"], values)
+        return instance.wait_for(role) if role else instance
+
+    def engine(self, storage: Path) -> Instance:
+        """Start an engine alone on a storage directory: what a restored one is worth is what it holds."""
+        folder = self.folder / f"engine-{len(self.instances) + 1}"
+        folder.mkdir()
+        http, grpc = (str(port) for port in free_ports(2))
+        settings = {
+            "PORT": http,
+            "QDRANT__SERVICE__HOST": "127.0.0.1",
+            "QDRANT__SERVICE__HTTP_PORT": http,
+            "QDRANT__SERVICE__GRPC_PORT": grpc,
+            "QDRANT__STORAGE__STORAGE_PATH": str(storage),
+            "QDRANT__STORAGE__SNAPSHOTS_PATH": str(folder / "snapshots"),
+        }
+        engine = self._run(folder, [REAL_ENGINE or str(EMBEDDED)], settings)
+        eventually(engine.answers, ROLE_SECONDS, "the engine is ready")
+        return engine
+
+    def _run(self, folder: Path, command: list[str], settings: dict[str, str]) -> Instance:
+        """Start one process in a group of its own, its output in a file."""
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "runtime", "serve"],
-                env=environment(**values),
+                command,
+                env=environment(**settings),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        instance = Instance(name, process, values, folder, time.monotonic())
+        instance = Instance(folder.name, process, settings, folder, time.monotonic())
         self.instances.append(instance)
-        return instance.wait_for(role) if role else instance
+        return instance
 
     def command(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run one command of the program to its end."""
         return subprocess.run(
             [sys.executable, "-m", "runtime", *arguments],
-            env=environment(**self.settings, **settings),
+            env=environment(**{**self.settings, **settings}),
             capture_output=True,
             text=True,
             check=False,
