@@ -68,6 +68,11 @@ class Writing:
         if skipped:
             self._on_write()
 
+    def start_over(self) -> None:
+        """Save everything anew, soon: the newest backup turned out damaged, and the engine has it all."""
+        self.base = replace(self.base, manifest=None)
+        self._on_write()
+
     async def save(self, reason: str, *, clean: bool = False, must: bool = False) -> Saved:
         """Take a backup and commit it; with `clean` also let the lineage go.
 

@@ -98,6 +98,7 @@ class Node:
     def restore(self, source: IO[bytes], name: str, unpack: Callable[[IO[bytes], Path], None]) -> None:
         """Unpack a snapshot before anything is served; a failure leaves its half, as with the real one."""
         half = self._folder / f"{name}.tmp"
+        half.mkdir(exist_ok=True)
         unpack(source, half)
         self.replace(name, half)
 

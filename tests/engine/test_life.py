@@ -66,11 +66,13 @@ def test_operation_numbers_go_on_after_sigkill(engine_argv: Sequence[str], tmp_p
 
 
 def _upsert(engine: Engine, number: int) -> int:
+    """Write one point; answer the operation's number."""
     body = {"points": [{"id": number, "vector": [1.0]}]}
     return int(engine.result("PUT", "/collections/c/points?wait=true", body)["operation_id"])
 
 
 def _last_operation(engine: Engine) -> int:
+    """Answer what telemetry calls the last operation."""
     (collection,) = engine.result("GET", "/telemetry?details_level=3")["collections"]["collections"]
     return int(collection["shards"][0]["local"]["update_queue"]["op_num"])
 

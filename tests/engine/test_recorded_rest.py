@@ -97,6 +97,7 @@ def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
 
 
 def _is_map(body: dict[str, Any]) -> bool:
+    """Answer whether the keys are segments, not fields."""
     return all(len(key) == 36 and key.count("-") == 4 for key in body) and bool(body)
 
 

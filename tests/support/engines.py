@@ -45,6 +45,7 @@ class Engine:
             )
 
     def _environ(self, environ: dict[str, str]) -> dict[str, str]:
+        """Answer the environment: the machine's without any engine's settings, ours, the test's."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("QDRANT")}
         return {
             **inherited,
