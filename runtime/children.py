@@ -45,18 +45,26 @@ class Child:
                 self._process.send_signal(number)
 
 
-async def start(name: str, command: Sequence[str], environment: Mapping[str, str]) -> Child:
-    """Start a child that the kernel kills when this program dies, even by SIGKILL.
+async def start(
+    name: str, command: Sequence[str], environment: Mapping[str, str], *, output: int | None = None
+) -> Child:
+    """Start a child that the kernel kills when this program dies, even by SIGKILL. `output`: where its lines go.
 
     `setpriv` (util-linux, essential in Debian) sets the parent-death signal in the child itself: a `preexec_fn` would
     run Python between fork and exec of a program that has threads. Raises ConfigError when there is no such program.
     """
-    program = shutil.which(command[0])
-    if program is None:
-        raise ConfigError(f"{name} is not installed: there is no program {command[0]!r}", hint=_HINTS.get(name, ""))
+    program = find(name, command[0])
     guard = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-    process = await asyncio.create_subprocess_exec(*guard, program, *command[1:], env=dict(environment))
+    process = await asyncio.create_subprocess_exec(*guard, program, *command[1:], env=dict(environment), stdout=output)
     return Child(name, process)
+
+
+def find(name: str, command: str) -> str:
+    """Return a program's path. Raises ConfigError when there is none."""
+    program = shutil.which(command)
+    if program is None:
+        raise ConfigError(f"{name} is not installed: there is no program {command!r}", hint=_HINTS.get(name, ""))
+    return program
 
 
 _HINTS: Mapping[str, str] = {

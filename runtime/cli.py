@@ -5,29 +5,24 @@ Owns arguments, output and exit codes; each command's work is elsewhere and impo
 """
 
 import asyncio
-import json
-import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from runtime import logs
+from runtime.commands.terminal import (
+    EXIT_CODES,
+    as_json,
+    print_json,
+    print_table,
+    settings_from_environment,
+    with_repository,
+)
+from runtime.commands.verify import verify
 from runtime.errors import ConfigError, NothingThere, RuntimeFailure
-from runtime.settings import Settings
-
-if TYPE_CHECKING:
-    from runtime.repository.repository import Repository
-
-T = TypeVar("T")
-
-EXIT_CODES = """\b
-Exit codes: 0 done, 1 failed, 2 configuration, 3 nothing to do or not found,
-4 integrity, 5 not the writer, 6 store unreachable or refused."""
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 
 
 @click.group(epilog=EXIT_CODES)
@@ -40,7 +35,7 @@ def cli() -> None:
 def serve(*, as_json: bool) -> None:
     """Restore, serve, back up, hand over. Logs are JSON lines either way."""
     del as_json
-    settings = _settings()
+    settings = settings_from_environment()
     logs.configure(settings.log_level)
     import uvloop  # noqa: PLC0415
 
@@ -57,9 +52,9 @@ def backup(*, as_json: bool) -> None:
     """Make the instance on this machine save now."""
     from runtime.agent_client import snapshot  # noqa: PLC0415
 
-    answer = asyncio.run(snapshot(_settings()))
+    answer = asyncio.run(snapshot(settings_from_environment()))
     if as_json:
-        _print_json(answer)
+        print_json(answer)
     else:
         state = "Saved" if answer["committed"] else "Nothing to save since"
         click.echo(f"{state} backup {answer['backup']} ({answer['packed_bytes']:,} bytes in {answer['seconds']} s)")
@@ -75,12 +70,12 @@ def restore(directory: Path, identifier: str | None, *, as_json: bool) -> None:
     """Place a backup in DIRECTORY (new or empty) as a Qdrant storage directory, every byte checked."""
     from runtime.commands.restore import restore_to  # noqa: PLC0415
 
-    settings = _settings()
-    done = _with_repository(
+    settings = settings_from_environment()
+    done = with_repository(
         settings, lambda repository: restore_to(repository, directory, identifier, settings, quiet=as_json)
     )
     if as_json:
-        _print_json(done)
+        print_json(done)
     else:
         click.echo(f"Restored backup {done['id']}: {done['points']} points, {done['bytes']:,} bytes, in {directory}")
 
@@ -92,11 +87,11 @@ def list_(limit: int, *, as_json: bool) -> None:
     """List the committed backups, newest first."""
     from runtime.repository.catalogue import details  # noqa: PLC0415
 
-    found = _with_repository(_settings(), lambda repository: details(repository, limit or None))
+    found = with_repository(settings_from_environment(), lambda repository: details(repository, limit or None))
     if as_json:
-        _print_json({"backups": found})
+        print_json({"backups": found})
     elif found:
-        _print_table(found)
+        _print_backups(found)
     if not found:
         raise NothingThere("there is no backup yet", hint="Check BACKUP_URL, or write something and wait")
 
@@ -108,9 +103,9 @@ def show(identifier: str | None, *, as_json: bool) -> None:
     """Show one backup; the newest if no ID is given."""
     from runtime.repository.catalogue import describe  # noqa: PLC0415
 
-    found = _with_repository(_settings(), lambda repository: describe(repository, identifier))
+    found = with_repository(settings_from_environment(), lambda repository: describe(repository, identifier))
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for key, value in found.items():
         if isinstance(value, dict):
@@ -121,12 +116,13 @@ def show(identifier: str | None, *, as_json: bool) -> None:
             click.echo(f"{key}: {value}")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code. Every failure ends here, as a sentence and what to do."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(list(arguments), standalone_mode=False, prog_name="python -m runtime")
     except RuntimeFailure as failure:
-        return _fail(failure)
+        return _fail(failure, arguments)
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except click.ClickException as error:
@@ -137,10 +133,10 @@ def main() -> int:
     return status if isinstance(status, int) else 0
 
 
-def _fail(failure: RuntimeFailure) -> int:
-    if "--json" in sys.argv:
-        _print_json({"error": failure.message, "hint": failure.hint, "exit_code": failure.exit_code})
-    if "serve" in sys.argv[1:2]:
+def _fail(failure: RuntimeFailure, arguments: Sequence[str]) -> int:
+    if "--json" in arguments:
+        print_json({"error": failure.message, "hint": failure.hint, "exit_code": failure.exit_code})
+    if "serve" in arguments[:1]:
         logs.configure("INFO")
         logs.get_logger().error("start.failed", message=str(failure), exit_code=failure.exit_code)
     click.echo(f"Error: {failure.message}", err=True)
@@ -149,47 +145,23 @@ def _fail(failure: RuntimeFailure) -> int:
     return failure.exit_code
 
 
-def _settings() -> Settings:
-    return Settings.from_env(os.environ)
+def _print_backups(backups: list[dict[str, Any]]) -> None:
+    headings = ("id", "created", "reason", "points", "bytes", "qdrant")
+    print_table(headings, (_row(entry) for entry in backups), right=("points", "bytes"))
 
 
-def _with_repository(settings: Settings, work: "Callable[[Repository], Coroutine[Any, Any, T]]") -> T:
-    from runtime.repository.open import open_store  # noqa: PLC0415
-    from runtime.repository.repository import Repository  # noqa: PLC0415
-
-    async def run() -> T:
-        store = open_store(
-            settings.effective_backup_url, emulator_host=settings.emulator_host, project=settings.project
-        )
-        try:
-            return await work(Repository(store))
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    if entry.get("damaged"):
+        return entry["id"], f"damaged: {entry['damaged']}"
+    return (
+        entry["id"] + (" (newest)" if entry["newest"] else ""),
+        entry["created_at"],
+        entry["reason"],
+        f"{entry['points']:,}",
+        f"{entry['live_bytes']:,}",
+        entry["qdrant_version"],
+    )
 
 
-def _print_json(document: object) -> None:
-    click.echo(json.dumps(document, indent=1, default=str))
-
-
-def _print_table(backups: list[dict[str, Any]]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("id", "created", "reason", "points", "bytes", "qdrant"):
-        table.add_column(heading, justify="right" if heading in ("points", "bytes") else "left")
-    for entry in backups:
-        if entry.get("damaged"):
-            table.add_row(entry["id"], f"[red]damaged: {entry['damaged']}[/red]")
-            continue
-        table.add_row(
-            entry["id"] + (" (newest)" if entry["newest"] else ""),
-            entry["created_at"],
-            entry["reason"],
-            f"{entry['points']:,}",
-            f"{entry['live_bytes']:,}",
-            entry["qdrant_version"],
-        )
-    Console().print(table)
+for command in (verify,):
+    cli.add_command(command)

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from runtime import selection
 from runtime.backup import Backups
+from runtime.changes import Delta
 from runtime.composition import Base
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate, Refused
@@ -35,6 +36,9 @@ log = get_logger()
 _WRITE_WAITS_SECONDS = 5.0
 _LONGEST_TURN_SECONDS = 300.0
 _DRAIN_SECONDS = 5.0
+# Writes that were with Qdrant when it died end by themselves, with an error.
+_DEAD_ENGINE_DRAIN_SECONDS = 0.5
+_POLL_AFTER_OPENING_SECONDS = 0.2
 
 
 class Role(StrEnum):
@@ -87,6 +91,7 @@ class Instance:
         self._settings = settings
         self._clock = clock
         self._promotion: asyncio.Task[None] | None = None
+        self._opened_at = float("-inf")
         gate.acknowledge = self._acknowledge
         lineage.on_fenced = self._on_fenced
 
@@ -123,11 +128,17 @@ class Instance:
         else:
             self._open()
 
+    async def restart_engine(self) -> None:
+        """Start Qdrant again after it died by itself, writes held meanwhile. Raises EngineError, IntegrityError."""
+        async with self.gate.held(drain_seconds=_DEAD_ENGINE_DRAIN_SECONDS):
+            base = self.writing.base
+            await self.replica.restart(base.manifest, Delta.between(base.written, self.gate.written()))
+
     async def watch(self) -> None:
         """Keep an eye on HEAD for as long as the process lives: requests, other writers, newer backups."""
         poll = min(2.0, self._settings.handover_timeout_seconds / 5)
         while True:
-            await asyncio.sleep(poll)
+            await asyncio.sleep(min(poll, _POLL_AFTER_OPENING_SECONDS) if self._opened_lately() else poll)
             try:
                 await self._look()
             except (StoreError, IntegrityError) as error:
@@ -151,6 +162,7 @@ class Instance:
         try:
             async with asyncio.timeout(seconds):
                 await self.gate.drained(seconds=min(_DRAIN_SECONDS, seconds / 4))
+                self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
                 saved = await self.writing.save("shutdown", clean=True, must=True)
         except (RuntimeFailure, TimeoutError) as error:
             reason = str(error) or "out of time"
@@ -165,19 +177,27 @@ class Instance:
             request = self.lineage.request
             if request is not None:
                 await self._answer(request)
-        elif self._settings.instance_role == "reader" and state is not None:
+        elif state is not None and not self._is_promoting and self._should_follow():
             await self._follow(state.head)
 
+    @property
+    def _is_promoting(self) -> bool:
+        return self._promotion is not None and not self._promotion.done()
+
+    def _should_follow(self) -> bool:
+        """Tell whether to go to the newest backup: a reader always, a standby only when a hand-over left it without."""
+        return self._settings.instance_role == "reader" or self.replica.placed is None
+
     async def _follow(self, head: Head) -> None:
-        if head.manifest is None or self.replica.holds(head.manifest):
+        if head.manifest is None or (self.replica.holds(head.manifest) and self.replica.engine.running):
             return
         await self.replica.place(head)
         await self.replica.start()
-        log.info("reader.followed", message="Now at the newest backup", manifest=head.manifest)
+        log.info("standby.followed", message="Now at the newest backup", manifest=head.manifest)
 
     async def _answer(self, request: Request) -> None:
         """Yield to an instance that starts; to one that was sent a write only when we have had none for a while."""
-        idle = asyncio.get_running_loop().time() - self.gate.last_write_at
+        idle = asyncio.get_running_loop().time() - max(self.gate.last_write_at, self._opened_at)
         if request.reason == "write" and idle < self._settings.handover_idle_seconds and not self.lineage.is_yielding:
             await self.lineage.decline()
             log.info("handover.declined", message="Kept the lineage: this instance has writes itself")
@@ -216,8 +236,14 @@ class Instance:
         return await self.lineage.acknowledge()
 
     async def _promoted(self) -> None:
-        if self._promotion is None or self._promotion.done():
+        if self._promotion is None or not self._is_promoting:
             self._promotion = asyncio.create_task(self._promote())
+            with contextlib.suppress(StoreError, IntegrityError):  # the promotion itself will say so
+                await self.lineage.look()
+        asked = self.lineage.request
+        if asked is not None and asked.reason == "start":
+            # The traffic is about to go there; what is held here would only be late.
+            raise Refused("another instance is starting and takes over", retry_after=1)
         try:
             await asyncio.wait_for(asyncio.shield(self._promotion), _WRITE_WAITS_SECONDS)
         except TimeoutError:
@@ -255,10 +281,15 @@ class Instance:
             choice.skipped if choice else (),
         )
         self.replica.opened_for_writes()
+        self._opened_at = asyncio.get_running_loop().time()
         self.fenced = False
         self.role = Role.WRITER
         self.gate.admit()
         log.info("writer.opened", message="This instance is the writer", epoch=self.lineage.epoch)
+
+    def _opened_lately(self) -> bool:
+        """Whether it became the writer a moment ago: then the one before it may be asking already."""
+        return asyncio.get_running_loop().time() - self._opened_at < self._settings.handover_idle_seconds
 
     def _stand_by(self) -> None:
         self.role = Role.STANDBY

@@ -5,12 +5,12 @@ Owns stopping, placing, starting and comparing. Decides nothing about who may wr
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from runtime import restore, selection
+from runtime import comparison, restore, selection
+from runtime.changes import Delta
 from runtime.engine import process
 from runtime.engine import storage as layout
 from runtime.engine.process import Engine
@@ -59,6 +59,8 @@ class Replica:
         self._settings = settings
         self._repository = repository
         self._version: str | None = None
+        # Placing, starting and restarting are asked for from several sides: a hand-over, a reader, a dead engine.
+        self._one_at_a_time = asyncio.Lock()
 
     def set_aside(self) -> Path | None:
         """Move what an earlier process left in the storage directory beside it; None when there was nothing."""
@@ -83,57 +85,72 @@ class Replica:
         A damaged backup is passed over for the next older intact one, loudly, if RESTORE_FALLBACK allows it.
         Raises IntegrityError, StoreError.
         """
-        await self.stop()
-        self.placed = None
-        self._written_to = False
-        async for choice in selection.candidates(self._repository, head, self._settings.restore_fallback):
-            try:
-                self.placed = await self._place(choice)
-            except IntegrityError as error:
-                log.exception("restore.damaged", message=f"A backup is damaged: {error}", manifest=choice.name)
-                continue
-            return self.placed
+        async with self._one_at_a_time:
+            await self._stop()
+            self.placed = None
+            self._written_to = False
+            async for choice in selection.candidates(self._repository, head, self._settings.restore_fallback):
+                try:
+                    self.placed = await self._place(choice)
+                except IntegrityError as error:
+                    log.exception("restore.damaged", message=f"A backup is damaged: {error}", manifest=choice.name)
+                    continue
+                return self.placed
         raise IntegrityError(f"no backup in {self._repository} can be restored")
 
     async def place_nothing(self) -> Placed:
         """Make the storage directory empty: a new lineage starts so."""
-        await self.stop()
-        self._untouched = None
-        await asyncio.to_thread(restore.clear, self._settings.storage_dir)
-        self.placed = Placed(Choice(None, None), 0, 0, 0.0)
-        return self.placed
+        async with self._one_at_a_time:
+            await self._stop()
+            self.placed = await self._place_nothing()
+            return self.placed
 
     async def start(self) -> None:
-        """Start the engine on what was placed, and compare. Raises EngineError, IntegrityError."""
-        if self.placed is None:
-            raise EngineError("nothing was placed to start Qdrant on")
-        self._untouched = None
-        await self.engine.start()
-        if self.placed.choice.manifest is not None:
-            await self._compare(self.placed.choice.manifest)
-        await self._reads.open_reads()
+        """Start the engine on what was placed, unless it runs, and compare. Raises EngineError, IntegrityError."""
+        async with self._one_at_a_time:
+            if self.engine.running:
+                return
+            if self.placed is None:
+                raise EngineError("nothing was placed to start Qdrant on")
+            self._untouched = None
+            await self._start(self.placed.choice.manifest, None)
 
-    async def restart(self) -> None:
+    async def restart(self, newest: Manifest | None, written: Delta) -> None:
         """Start an engine that died by itself again, on the same files: what it acknowledged survives that there.
 
-        Collections that nobody wrote to must count what they counted; the others must be there.
+        What nobody wrote to since the newest backup must count what it counted then. An engine that was not written
+        to must hold what was placed.
         """
-        await self.stop()
-        await self.engine.start()
-        manifest = self.placed.choice.manifest if self.placed else None
-        if manifest is not None and not self._written_to:
-            await self._compare(manifest)
-        await self._reads.open_reads()
+        placed = self.placed.choice.manifest if self.placed else None
+        async with self._one_at_a_time:
+            if not self.engine.running:
+                await self._stop()
+                await self._start(*((newest, written) if self._written_to else (placed, None)))
 
     async def stop(self) -> None:
         """Turn reads away and stop the engine at once: what it holds is not needed, or is about to be replaced."""
+        async with self._one_at_a_time:
+            await self._stop()
+
+    async def _stop(self) -> None:
         await self._reads.close_reads()
         await self.engine.stop(grace_seconds=0)
+
+    async def _start(self, manifest: Manifest | None, written: Delta | None) -> None:
+        await self.engine.start()
+        if manifest is not None:
+            await self._compare(manifest, written)
+        await self._reads.open_reads()
+
+    async def _place_nothing(self) -> Placed:
+        self._untouched = None
+        await asyncio.to_thread(restore.clear, self._settings.storage_dir)
+        return Placed(Choice(None, None), 0, 0, 0.0)
 
     async def _place(self, choice: Choice) -> Placed:
         started = time.monotonic()
         if choice.manifest is None:
-            return await self.place_nothing()
+            return await self._place_nothing()
         await self._refuse_newer(choice.manifest)
         self.progress.files = self.progress.files_done = self.progress.bytes = self.progress.bytes_done = 0
         untouched, self._untouched = self._untouched, None
@@ -144,35 +161,12 @@ class Replica:
         return Placed(choice, self.progress.files, self.progress.bytes, time.monotonic() - started)
 
     async def _refuse_newer(self, manifest: Manifest) -> None:
-        """Refuse a backup whose engine was a newer minor version: nobody promises that it opens."""
         self._version = self._version or await process.version(self._settings)
-        if self._version and _minor(manifest.qdrant_version) > _minor(self._version):
-            raise EngineError(
-                f"the backup was made by Qdrant {manifest.qdrant_version}, this is {self._version}",
-                hint=f"Deploy the image with Qdrant v{manifest.qdrant_version}",
-            )
+        comparison.refuse_newer(manifest, self._version)
 
-    async def _compare(self, manifest: Manifest) -> None:
-        """Compare what the engine holds with what the backup says: a wrongly placed folder starts empty and ready."""
-        wrong = [difference async for difference in self._differences(manifest)]
+    async def _compare(self, manifest: Manifest, written: Delta | None) -> None:
+        """Compare what the engine holds with what the backup says, less what was written since."""
+        wrong = await comparison.differences(self.engine.admin, manifest, written)
         if wrong:
-            await self.stop()
+            await self._stop()
             raise IntegrityError("Qdrant does not hold what was restored: " + "; ".join(wrong[:10]))
-
-    async def _differences(self, manifest: Manifest) -> AsyncIterator[str]:
-        admin = self.engine.admin
-        names, aliases = set(await admin.collections()), await admin.aliases()
-        for missing in sorted(manifest.collections.keys() - names):
-            yield f"collection {missing!r} is missing"
-        for extra in sorted(names - manifest.collections.keys()):
-            yield f"collection {extra!r} is not in the backup"
-        if aliases != dict(manifest.aliases):
-            yield f"aliases are {aliases}, not {dict(manifest.aliases)}"
-        for name in sorted(manifest.collections.keys() & names):
-            expected = manifest.collections[name].points
-            if expected is not None and (count := await admin.count(name)) != expected:
-                yield f"collection {name!r} has {count} points, not {expected}"
-
-
-def _minor(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2])

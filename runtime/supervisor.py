@@ -120,8 +120,7 @@ async def _keep_engine(instance: Instance) -> None:
             continue
         restarts.note(child, status)
         log.error("engine.exited", message=f"Qdrant ended with status {status}: starting it again", status=status)
-        async with instance.gate.held(drain_seconds=0.5):
-            await instance.replica.restart()
+        await instance.restart_engine()
 
 
 class _Restarts:

@@ -102,6 +102,8 @@ class TarStream:
         kind = block[156:157]
         if kind == _DIRECTORY and info.size == 0:
             return Member(path, is_file=False, size=0, stored=0, holes=(), header=header)
+        if path == "." or (long_name or block[:100].rstrip(b"\0")).endswith(b"/"):
+            raise IntegrityError(f"the tar stream holds {path[:100]!r} as a file, under a directory's name")
         if kind in (_FILE, _OLD_FILE):
             self._expect(info.size)
             return Member(path, is_file=True, size=info.size, stored=info.size, holes=(), header=header)

@@ -6,9 +6,10 @@ Owns the schedule of backups and the sequence take → commit, one at a time. Wh
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from runtime.backup import Backups, Busy
-from runtime.composition import Base, Taken
+from runtime.backup import Busy
+from runtime.composition import Base, Position, Taken
 from runtime.edge.gate import Gate
 from runtime.errors import EngineError, IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.lineage import Lineage
@@ -35,10 +36,17 @@ class Saved:
     finished_at: float
 
 
+class TakesBackups(Protocol):
+    """What takes a backup; see `runtime.backup.Backups`."""
+
+    async def take(self, base: Base, position: Position, *, must: bool) -> Taken:
+        """Take a backup of what changed since `base`. Raises Busy, EngineError, StoreError, IntegrityError."""
+
+
 class Writing:
     """Saves what is written. `base` is the newest committed state and what was written by then."""
 
-    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: Backups) -> None:
+    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: TakesBackups) -> None:
         self.base = Base(None, None, gate.written())
         self.last: Saved | None = None
         self.last_error: str | None = None
@@ -67,6 +75,11 @@ class Writing:
         self._skipped = skipped
         if skipped:
             self._on_write()
+
+    def start_over(self) -> None:
+        """Save everything anew, soon: the newest backup turned out damaged, and the engine has it all."""
+        self.base = replace(self.base, manifest=None)
+        self._on_write()
 
     async def save(self, reason: str, *, clean: bool = False, must: bool = False) -> Saved:
         """Take a backup and commit it; with `clean` also let the lineage go.

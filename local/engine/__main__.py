@@ -1,4 +1,4 @@
-"""`python -m local.engine`: the embedded engine, run as the real binary is, by its environment alone."""
+"""`python -m local.engine`: the embedded engine, run as the real binary is: by its environment, mostly."""
 
 import sys
 import traceback

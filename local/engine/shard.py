@@ -114,7 +114,7 @@ class Shard:
 
 
 def _has_graph(segment: Path) -> bool:
-    """Answer whether a real server indexed a segment: then its settings are kept, or they would be rebuilt."""
+    """Answer whether a real server indexed a segment: its settings are kept, or it would be rebuilt."""
     vectors = (read_json(segment / "segment.json") or {})["config"]["vector_data"].values()
     return any(vector["index"].get("options", {}).get("m") for vector in vectors)
 

@@ -15,9 +15,13 @@ from runtime.api import access, view
 from runtime.backup import Busy
 from runtime.errors import IntegrityError, NothingThere, NotTheWriter, RuntimeFailure, StoreError
 from runtime.instance import Instance, Role
+from runtime.logs import get_logger
 from runtime.repository import names
 from runtime.repository.catalogue import describe, listing
 from runtime.settings import Settings
+from runtime.verify import look
+
+log = get_logger()
 
 # Cloud Run ends a container whose start-up probe has not passed after 240 s. A restore that takes longer goes on
 # behind a port that answers 503.
@@ -43,6 +47,7 @@ def agent_app(instance: Instance, settings: Settings) -> web.Application:
     app.router.add_get(contract.STARTUP_ROUTE, agent.startup)
     app.router.add_get(contract.LIVE_ROUTE, agent.live)
     app.router.add_post(contract.SNAPSHOT_ROUTE, agent.snapshot)
+    app.router.add_post(contract.VERIFY_ROUTE, agent.verify)
     app.router.add_get(contract.BACKUPS_ROUTE, agent.backups)
     app.router.add_get(contract.BACKUPS_ROUTE + "/{identifier}", agent.backup)
     return app
@@ -98,6 +103,23 @@ class _Agent:
                 "seconds": round(saved.seconds, 3),
             }
         )
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """Look at the newest backup, the cheap way. 500 when it is damaged; the writer then saves everything anew."""
+        if not access.may_act(request, self._settings):
+            return _refused()
+        found = await look(self._instance.lineage.repository, None)
+        writing = self._instance.writing
+        if not found.ok:
+            mends = self._instance.lineage.is_writer and writing.base.name == names.manifest(found.backup)
+            log.error(
+                "verify.damaged",
+                message=f"The newest backup {found.backup} is damaged" + (": saving everything anew" if mends else ""),
+                damage=[f"{damage.what} {damage.problem}" for damage in found.damage[:10]],
+            )
+            if mends:
+                writing.start_over()
+        return web.json_response(found.facts(), status=200 if found.ok else 500)
 
     async def backups(self, request: web.Request) -> web.Response:
         """Return the committed backups, newest first."""

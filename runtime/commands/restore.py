@@ -1,15 +1,14 @@
 """`restore DIR`: a backup as a storage directory, without an instance.
 
-Owns the choice by id and the progress bar. Starts no engine.
+Owns the choice by id. Starts no engine.
 """
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from runtime import restore as restoring
 from runtime import selection
+from runtime.commands.terminal import bar
 from runtime.errors import ConfigError, IntegrityError, NothingThere
 from runtime.repository import names
 from runtime.repository.catalogue import find
@@ -60,23 +59,6 @@ async def _newest_intact(
 async def _place(repository: Repository, choice: Choice, directory: Path, *, quiet: bool) -> Progress:
     progress = Progress()
     if choice.manifest is not None:
-        with _bar(progress, quiet=quiet):
+        with bar(progress, "Restoring", quiet=quiet):
             await restoring.place(repository, choice.manifest, directory, progress)
     return progress
-
-
-@contextlib.contextmanager
-def _bar(progress: Progress, *, quiet: bool) -> Iterator[None]:
-    """Show a bar on a terminal while the block runs."""
-    from rich.console import Console  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield
-        return
-    from rich.progress import Progress as Bar  # noqa: PLC0415
-
-    with Bar(console=console) as bar:
-        task = bar.add_task("Restoring")
-        progress.on_change = lambda: bar.update(task, total=progress.files, completed=progress.files_done)
-        yield

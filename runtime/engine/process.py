@@ -28,10 +28,14 @@ _DEFAULTS: Mapping[str, str] = {
 
 
 class Engine:
-    """One engine: started and stopped any number of times on the same directory and ports."""
+    """One engine: started and stopped any number of times on the same directory and ports.
 
-    def __init__(self, settings: Settings) -> None:
+    `output`: the descriptor its lines go to, for a command whose own output is read by a program.
+    """
+
+    def __init__(self, settings: Settings, *, output: int | None = None) -> None:
         self._settings = settings
+        self._output = output
         self.admin = Admin(settings.qdrant_http_port, settings.api_key)
         self._child: children.Child | None = None
         self.stopping = False
@@ -52,7 +56,9 @@ class Engine:
             await _refuse_taken(port)
         self._settings.storage_dir.mkdir(parents=True, exist_ok=True)
         self.stopping = False
-        self._child = await children.start("Qdrant", [self._settings.qdrant_bin], environment(self._settings))
+        self._child = await children.start(
+            "Qdrant", [self._settings.qdrant_bin], environment(self._settings), output=self._output
+        )
         try:
             await asyncio.wait_for(self._ready(self._child), _LONGEST_START_SECONDS)
         except TimeoutError as error:
@@ -100,9 +106,15 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 async def version(settings: Settings) -> str | None:
-    """Return what the engine's program says its version is, before it runs; None when it does not say."""
+    """Return what the engine's program says its version is, before it runs; None when it does not say.
+
+    Raises ConfigError when there is no such program.
+    """
     child = await asyncio.create_subprocess_exec(
-        settings.qdrant_bin, "--version", env=environment(settings), stdout=asyncio.subprocess.PIPE
+        children.find("Qdrant", settings.qdrant_bin),
+        "--version",
+        env=environment(settings),
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         output, _ = await asyncio.wait_for(child.communicate(), 10)

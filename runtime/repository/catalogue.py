@@ -10,7 +10,7 @@ from runtime.errors import IntegrityError, NothingThere
 from runtime.repository import names
 from runtime.repository.committed import committed
 from runtime.repository.manifest import Manifest
-from runtime.repository.repository import Repository
+from runtime.repository.repository import HeadState, Repository
 
 _READS_AT_ONCE = 16
 
@@ -50,10 +50,23 @@ async def details(repository: Repository, limit: int | None) -> list[dict[str, A
     return list(await asyncio.gather(*(one(entry) for entry in (await listing(repository))[:limit])))
 
 
+async def require_head(repository: Repository) -> HeadState:
+    """Return HEAD of a repository that holds something. Raises NothingThere, IntegrityError (HEAD lost), StoreError."""
+    state = await repository.head()
+    if state is not None:
+        return state
+    if await repository.has_manifests():
+        raise IntegrityError(
+            f"{repository} holds backups but no HEAD",
+            hint="`python -m runtime repair` shows what it would rebuild HEAD from",
+        )
+    raise NothingThere(f"{repository} holds no backup", hint="Check BACKUP_URL")
+
+
 async def find(repository: Repository, identifier: str | None) -> tuple[str, Manifest]:
     """Return a committed backup by its id, or the newest. Raises NothingThere, IntegrityError, StoreError."""
-    state = await repository.head()
-    if state is None or state.head.manifest is None:
+    state = await require_head(repository)
+    if state.head.manifest is None:
         raise NothingThere(f"{repository} holds no backup", hint="Check BACKUP_URL")
     if identifier is None or names.manifest(identifier) == state.head.manifest:
         return state.head.manifest, await repository.manifest(state.head.manifest, state.head.manifest_sha256)

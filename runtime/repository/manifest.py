@@ -1,24 +1,23 @@
 """The manifest: everything one backup consists of, self-contained.
 
-Owns its form and its checks. A restore reads one manifest and the packs it names; nothing else.
+Owns what it says and how it is written; what is accepted is `manifest_form`'s. A restore reads one manifest
+and the packs it names; nothing else.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 from runtime.errors import IntegrityError
+from runtime.repository import manifest_form
+from runtime.repository.json_form import parsed
 
 FORMAT = 1
 
 SegmentManifests: TypeAlias = Mapping[str, Any]
 Hole: TypeAlias = tuple[int, int]
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +130,18 @@ class Manifest:
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise IntegrityError("the manifest's bytes are not those that HEAD names")
         try:
-            fields = json.loads(data)
+            fields = parsed(data)
             if fields.pop("format") != FORMAT:
                 raise IntegrityError(
                     "the manifest has a format that this version does not know", hint="Use a newer image"
                 )
-            fields["collections"] = {name: _read_collection(entry) for name, entry in fields["collections"].items()}
-            fields["packs"] = {name: PackEntry(**pack) for name, pack in fields["packs"].items()}
-            fields["skipped"] = tuple(fields.get("skipped", ()))
-            manifest = cls(**fields)
-            _check(manifest)
+            manifest_form.check(fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise IntegrityError(f"the manifest is damaged: {error!r}") from error
-        return manifest
+            raise IntegrityError(f"the manifest is damaged: {error}") from error
+        fields["collections"] = {name: _read_collection(entry) for name, entry in fields["collections"].items()}
+        fields["packs"] = {name: PackEntry(**pack) for name, pack in fields["packs"].items()}
+        fields["skipped"] = tuple(fields["skipped"])
+        return cls(**fields)
 
 
 def _collection(entry: CollectionEntry) -> dict[str, Any]:
@@ -178,29 +176,3 @@ def _read_collection(fields: dict[str, Any]) -> CollectionEntry:
         for identifier, shard in fields["shards"].items()
     }
     return CollectionEntry(fields["points"], fields["config"], shards)
-
-
-def _check(manifest: Manifest) -> None:
-    """Refuse what would read outside a pack or write outside a shard: a manifest may come from anybody's bucket."""
-    for name, collection in manifest.collections.items():
-        plain_names = [name, *collection.config, *collection.shards]
-        if any(part in ("", ".", "..") or "/" in part or "\0" in part for part in plain_names):
-            raise IntegrityError(f"the manifest holds a name that is no file's name, in collection {name!r}")
-        for shard in collection.shards.values():
-            for path, file in shard.files.items():
-                _check_file(manifest, path, file)
-
-
-def _check_file(manifest: Manifest, path: str, file: FileEntry) -> None:
-    parts = PurePosixPath(path).parts
-    if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
-        raise IntegrityError(f"the manifest places a file outside its shard: {path!r}")
-    end = 0
-    for start, length in file.holes:
-        if start < end or length <= 0:
-            raise IntegrityError(f"the manifest's holes of {path!r} overlap")
-        end = start + length
-    pack = manifest.packs.get(file.pack)
-    whole = pack is not None and file.offset >= 0 and file.offset + file.stored <= pack.bytes
-    if not whole or end > file.size or not _SHA256.fullmatch(file.sha256):
-        raise IntegrityError(f"the manifest's entry of {path!r} does not fit its pack")

@@ -33,6 +33,7 @@ class PackSource:
         self._place = place
         self._known = known
         self._chunks = self._produce()
+        self._failure: BaseException | None = None
         self._rest = b""
         self._hash = hashlib.sha256()
         self.files: dict[str, FileEntry] = {}
@@ -47,16 +48,26 @@ class PackSource:
 
     def has_anything(self) -> bool:
         """Read the stream up to the first file that has to be kept; False when there is none: no pack is needed."""
-        self._rest = self._rest or next(self._chunks, b"")
+        self._rest = self._rest or self._next()
         return bool(self._rest)
 
     def read(self, size: int) -> bytes:
         """Return the pack's next bytes."""
-        chunk = self._rest or next(self._chunks, b"")
+        chunk = self._rest or self._next()
         chunk, self._rest = chunk[:size], chunk[size:]
         self._hash.update(chunk)
         self.bytes += len(chunk)
         return chunk
+
+    def _next(self) -> bytes:
+        # A generator that raised is at its end: read once more, a cut pack would look whole.
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return next(self._chunks, b"")
+        except BaseException as failure:
+            self._failure = failure
+            raise
 
     def _produce(self) -> Iterator[bytes]:
         offset = 0
@@ -64,12 +75,12 @@ class PackSource:
             if not member.is_file:
                 continue
             path = self._place(member.path)
+            if path in self.files or member.path in self.notes:
+                raise IntegrityError(f"the stream holds {member.path!r} twice")
             if path is None:
                 self.notes[member.path] = self._note(member)
                 continue
             self.streamed_bytes += member.stored
-            if path in self.files:
-                raise IntegrityError(f"the stream holds {member.path!r} twice")
             data_at = offset + len(member.header)
             for chunk in self._member(member, path, data_at):
                 offset += len(chunk)

@@ -78,8 +78,12 @@ class Repository:
         return manifest
 
     async def write_manifest(self, manifest: Manifest) -> tuple[str, str]:
-        """Create a manifest's object; return its name and the SHA-256 of its content. Raises StoreError."""
+        """Create a manifest's object; return its name and the SHA-256 of its content. Raises StoreError.
+
+        One that no restore would accept is not written: IntegrityError.
+        """
         data = manifest.encode()
+        Manifest.decode(data)
         name = names.manifest(names.backup_id(manifest.epoch, manifest.seq))
         await self.store.write_new(name, data)
         return name, hashlib.sha256(data).hexdigest()

@@ -45,6 +45,7 @@ class Engine:
             )
 
     def _environ(self, environ: dict[str, str]) -> dict[str, str]:
+        """Answer the environment: the machine's without any engine's settings, ours, the test's."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("QDRANT")}
         return {
             **inherited,
@@ -84,9 +85,7 @@ class Engine:
             parsed = reply.json()
         except requests.JSONDecodeError:
             parsed = reply.text
-        return Reply(
-            reply.status_code, parsed, reply.content, {k.lower(): v for k, v in reply.headers.items()}
-        )
+        return Reply(reply.status_code, parsed, reply.content, {k.lower(): v for k, v in reply.headers.items()})
 
     def result(self, method: str, path: str, body: Any = None) -> Any:
         """Send one request that must succeed; answer its result."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_BLOCK = 64 * 1024
+
 
 @dataclass
 class ShardState:
@@ -32,9 +34,7 @@ class ShardState:
                 else:
                     carried[member.name] = content.read()
         merged = self.files | carried
-        kept = {
-            name: content for name, content in merged.items() if name in carried or _named(name, manifests)
-        }
+        kept = {name: content for name, content in merged.items() if name in carried or _named(name, manifests)}
         return ShardState(kept, manifests)
 
     def place(self, shard: Path) -> None:
@@ -42,7 +42,18 @@ class ShardState:
         for name, content in self.files.items():
             path = shard / name.replace("/files/", "/", 1)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            _write_sparse(path, content)
+
+
+def _write_sparse(path: Path, content: bytes) -> None:
+    """Write a file and leave its empty blocks out, as it lay where it came from."""
+    with path.open("wb") as file:
+        for at in range(0, len(content), _BLOCK):
+            block = content[at : at + _BLOCK]
+            if block.count(0) < len(block):
+                file.seek(at)
+                file.write(block)
+        file.truncate(len(content))
 
 
 def names(stream: bytes) -> list[str]:
@@ -62,6 +73,7 @@ def place_collection(source: Path, target: Path, shards: Iterable[ShardState]) -
 
 
 def _named(name: str, manifests: dict[str, Any]) -> bool:
+    """Answer whether the manifests still know a file."""
     parts = name.split("/", 3)
     if len(parts) < 4 or parts[0] != "segments":
         return False

@@ -1,0 +1,58 @@
+"""Killed at any moment: what the next instance holds is one moment of what was written, no older than promised."""
+
+import datetime as dt
+import os
+import random
+import time
+
+import pytest
+
+from tests.support.history import linear_history
+from tests.support.instances import Fleet, Instance, eventually
+from tests.support.load import REGISTER, Load
+from tests.support.workload import make, points_of
+
+CYCLES = int(os.environ.get("SOAK_CYCLES", "25"))
+SEED = int(os.environ.get("SOAK_SEED", "1"))
+SETTINGS = {"BACKUP_QUIET_SECONDS": "0.1", "BACKUP_MAX_AGE_SECONDS": "0.4"}
+
+
+@pytest.mark.timeout(60 + 10 * CYCLES)
+def test_a_kill_at_any_moment_loses_nothing_that_a_backup_was_to_hold(fleet: Fleet) -> None:
+    """After each kill the state is a prefix of the acknowledged writes, at least up to the last but one commit."""
+    chance = random.Random(SEED)
+    instance = fleet.start(**SETTINGS)
+    make(instance, "soak")
+    instance.save()
+    held = 0
+    lost = []
+    for cycle in range(CYCLES):
+        with Load(instance, "soak", first=held + 1) as load:
+            eventually(lambda load=load: load.last, 10, "a write is acknowledged")
+            time.sleep(chance.uniform(0, 1))
+            instance.kill()
+        promised = load.acknowledged_before(_last_but_one_commit(instance))
+        instance = fleet.start(**SETTINGS)
+        held = _held(instance)
+        assert promised <= held, f"cycle {cycle} (SOAK_SEED={SEED}): {promised} was promised, {held} is held"
+        assert held <= load.last + 1, f"cycle {cycle}: {held} is held, only {load.last} was acknowledged"
+        lost.append(load.last - held)
+    manifests = linear_history(instance.settings)
+    print(f"{CYCLES} kills, {len(manifests)} backups; writes lost by a kill: {sum(lost) / len(lost):.0f} on average")
+
+
+def _held(instance: Instance) -> int:
+    """Return up to which number an instance holds the writes; fails unless they are one moment's."""
+    points = points_of(instance, "soak")
+    register = points.pop(REGISTER, None)
+    held = max(points, default=0)
+    assert sorted(points) == list(range(1, held + 1)), "there are holes"
+    assert all(each["payload"] == {"n": number} for number, each in points.items())
+    assert (register["payload"]["n"] if register else 0) == held, "a write is torn"
+    return held
+
+
+def _last_but_one_commit(instance: Instance) -> float:
+    """Return when the backup before the newest was committed: the newest took its moment after that."""
+    times = [dt.datetime.fromisoformat(entry["time"]).timestamp() for entry in instance.events("backup.committed")]
+    return times[-2] if len(times) > 1 else 0.0

@@ -1,0 +1,46 @@
+"""What the bucket says happened: every committed backup, and whether they follow on one another.
+
+Reads the repository as the program does; owns the check of a linear history.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+
+from runtime.repository.committed import committed
+from runtime.repository.head import Head
+from runtime.repository.manifest import Manifest
+from runtime.repository.open import open_store
+from runtime.repository.repository import Repository
+
+
+async def _read(settings: Mapping[str, str]) -> tuple[Head | None, list[Manifest], list[str]]:
+    store = open_store(settings["BACKUP_URL"], emulator_host=settings.get("STORAGE_EMULATOR_HOST"), project="tests")
+    try:
+        repository = Repository(store)
+        state = await repository.head()
+        if state is None:
+            return None, [], []
+        names = committed(await repository.manifest_names(), state.head)
+        return state.head, [await repository.manifest(name) for name in names], names
+    finally:
+        await store.close()
+
+
+def head(settings: Mapping[str, str]) -> Head:
+    """Return HEAD, which must be there."""
+    found = asyncio.run(_read(settings))[0]
+    assert found is not None, "there is no HEAD"
+    return found
+
+
+def linear_history(settings: Mapping[str, str]) -> list[Manifest]:
+    """Return the committed backups, newest first, after checking that each stands on the one before it."""
+    current, manifests, names = asyncio.run(_read(settings))
+    assert current is not None, "there is no HEAD"
+    assert [manifest.seq for manifest in manifests] == list(range(current.seq, current.seq - len(manifests), -1))
+    assert all(manifest.lineage == current.lineage for manifest in manifests)
+    for (newer, older), older_name in zip(itertools.pairwise(manifests), names[1:], strict=False):
+        assert newer.epoch >= older.epoch, f"epochs go back: {newer.epoch} after {older.epoch}"
+        assert newer.parent == older_name, f"{newer.seq} stands on {newer.parent}, not on {older_name}"
+    return manifests

@@ -1,0 +1,122 @@
+"""Backups made by an engine, through the runtime's own parts, without its edge: what the commands work on."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from runtime.backup import Backups
+from runtime.edge.effects import Effect, Outcome, Write
+from runtime.edge.gate import Gate
+from runtime.lineage import Lineage
+from runtime.repository.open import open_store
+from runtime.repository.repository import Repository
+from runtime.scratch import running
+from runtime.settings import Settings
+from runtime.writing import Saved, Writing
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "local" / "engine" / "qdrant"
+
+
+def free_port() -> int:
+    """Return a port that nobody uses just now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def environment(url: str, storage: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a command or an instance, on ports of its own."""
+    ports = {name: str(free_port()) for name in ("PORT", "AGENT_PORT", "QDRANT_HTTP_PORT", "QDRANT_GRPC_PORT")}
+    return {
+        # The embedded engine is run by the interpreter that comes first on PATH.
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "BACKUP_URL": url,
+        "QDRANT_BIN": os.environ.get("QDRANT_BIN", str(EMBEDDED)),
+        "QDRANT_STORAGE_DIR": str(storage),
+        "HANDOVER_TIMEOUT_SECONDS": "1",
+        **ports,
+        **more,
+    }
+
+
+class Workshop:
+    """A writer: an engine, and the parts that save what is written to it."""
+
+    def __init__(self, settings: Settings, repository: Repository) -> None:
+        self.settings = settings
+        self.repository = repository
+        self.gate = Gate()
+        self.lineage = Lineage(repository, "writer", timeout_seconds=1.0, outage="refuse", clock=time.monotonic)
+        self.writing: Writing | None = None
+
+    def begin(self, backups: Backups) -> None:
+        """Take up the work."""
+        self.writing = Writing(self.settings, self.gate, self.lineage, backups)
+
+    async def call(self, method: str, path: str, body: object = None) -> object:
+        """Ask the engine, past the gate, and count it as a write of anything."""
+        url = f"http://127.0.0.1:{self.settings.qdrant_http_port}{path}"
+        answer = await asyncio.to_thread(ask, method, url, body)
+        await self.gate.enter()
+        self.gate.leave(Write(Effect.UNKNOWN), Outcome.APPLIED)
+        return answer
+
+    async def save(self) -> str:
+        """Commit a backup; return its id."""
+        assert self.writing is not None
+        saved: Saved = await self.writing.save("test")
+        assert saved.manifest is not None
+        return saved.manifest.removeprefix("manifests/").removesuffix(".json")
+
+    async def points(self, collection: str, ids: range) -> None:
+        """Write points whose vectors tell their ids."""
+        points = [{"id": n, "vector": [float(n), 1.0, 0.0, 0.5], "payload": {"n": n}} for n in ids]
+        await self.call("PUT", f"/collections/{collection}/points?wait=true", {"points": points})
+
+
+def ask(method: str, url: str, body: object = None) -> object:
+    """Send JSON, return the answer's."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        return json.load(response)
+
+
+@asynccontextmanager
+async def workshop(variables: Mapping[str, str]) -> AsyncIterator[Workshop]:
+    """Run a writer on a new lineage."""
+    settings = Settings.from_env(variables)
+    store = open_store(settings.effective_backup_url, emulator_host=settings.emulator_host, project=None)
+    work = Workshop(settings, Repository(store))
+    work.gate.admit()
+    async with running(settings) as engine:
+        work.begin(Backups(settings, engine, work.gate, work.repository))
+        await work.lineage.create()
+        yield work
+        await work.lineage.release()
+    await store.close()
+
+
+async def three_backups(variables: Mapping[str, str]) -> list[str]:
+    """Make three backups of 20, 30 and 30 points in `books`, the last with `films` and an alias; return their ids."""
+    made = []
+    vectors = {"vectors": {"size": 4, "distance": "Cosine"}}
+    async with workshop(variables) as work:
+        await work.call("PUT", "/collections/books", vectors)
+        await work.points("books", range(20))
+        made.append(await work.save())
+        await work.points("books", range(20, 30))
+        made.append(await work.save())
+        await work.call("PUT", "/collections/films", vectors)
+        await work.points("films", range(5))
+        action = {"create_alias": {"collection_name": "books", "alias_name": "library"}}
+        await work.call("POST", "/collections/aliases", {"actions": [action]})
+        made.append(await work.save())
+    return made
