@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runtime.composition import Position
 from runtime.edge.gate import Refused
-from runtime.errors import IntegrityError, NotTheWriter, StoreError
+from runtime.errors import IntegrityError, NotTheWriter, StoreError, StoreUnreachable
 from runtime.repository.head import Head, Request
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository, Superseded
@@ -49,6 +49,7 @@ class Lineage:
         self._fresh_until = float("-inf")
         self._yielding = False
         self._pending: Manifest | None = None
+        self._failure: StoreError | IntegrityError | None = None
         self._reading = asyncio.Lock()
         self._swapping = asyncio.Lock()
 
@@ -76,9 +77,26 @@ class Lineage:
     async def look(self) -> HeadState | None:
         """Read HEAD and take note of it. Raises StoreError, IntegrityError."""
         sent = self._clock()
-        found = await self.repository.head()
+        try:
+            found = await self.repository.head()
+        except (StoreError, IntegrityError) as error:
+            self._failure = error
+            raise
+        self._failure = None
         self._note(found, sent)
         return found
+
+    async def look_briefly(self) -> HeadState | None:
+        """Look, but wait no longer for the store than an acknowledgement may rely on what was read before.
+
+        Raises StoreError, IntegrityError.
+        """
+        try:
+            async with asyncio.timeout(self._timeout / 2):
+                return await self.look()
+        except TimeoutError as error:
+            self._failure = StoreUnreachable(f"{self.repository} did not answer within {self._timeout / 2:g} s")
+            raise self._failure from error
 
     async def acknowledge(self) -> int:
         """Return the epoch when a write may be acknowledged: HEAD was seen to be ours within half the time-out.
@@ -170,8 +188,11 @@ class Lineage:
         return self._epoch
 
     async def _refresh(self) -> None:
+        """Read HEAD for a write; while the store is known to fail, `watch` looks again, and no write waits for it."""
         try:
-            await self.look()
+            if self._failure is not None:
+                raise self._failure
+            await self.look_briefly()
         except (StoreError, IntegrityError) as error:
             self._writing_epoch()
             if self._outage == "accept" and isinstance(error, StoreError):
