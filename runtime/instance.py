@@ -28,7 +28,7 @@ from runtime.repository.head import Head, Request
 from runtime.repository.repository import Repository, Superseded
 from runtime.selection import Start
 from runtime.settings import Settings
-from runtime.writing import Writing
+from runtime.writing import Saved, Writing
 
 log = get_logger()
 
@@ -159,11 +159,14 @@ class Instance:
         self.gate.refuse("the instance is shutting down", retry_after=1)
         if not was_writer:
             return
+        self.writing.give_way()
+        last = asyncio.create_task(self._save_last(drain_seconds=min(_DRAIN_SECONDS, seconds / 4)), name="last backup")
         try:
-            async with asyncio.timeout(seconds):
-                await self.gate.drained(seconds=min(_DRAIN_SECONDS, seconds / 4))
-                self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
-                saved = await self.writing.save("shutdown", clean=True, must=True)
+            await asyncio.wait({last}, timeout=seconds)
+            if not last.done():
+                last.cancel()  # and not waited for: an upload takes its time to give up
+                raise TimeoutError
+            saved = last.result()
         except (RuntimeFailure, TimeoutError) as error:
             reason = str(error) or "out of time"
             unsaved = self.writing.unsaved_count
@@ -171,8 +174,13 @@ class Instance:
         else:
             log.info("shutdown.saved", message="Everything acknowledged is saved", manifest=saved.manifest)
 
+    async def _save_last(self, *, drain_seconds: float) -> Saved:
+        await self.gate.drained(seconds=drain_seconds)
+        self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
+        return await self.writing.save("shutdown", clean=True, must=True)
+
     async def _look(self) -> None:
-        state = await self.lineage.look()
+        state = await self.lineage.look_briefly()
         if self.lineage.is_writer:
             request = self.lineage.request
             if request is not None:

@@ -27,8 +27,8 @@ log = get_logger()
 _MOST_RESTARTS = 3
 _RESTART_WINDOW_SECONDS = 600.0
 
-# Kept back of the shutdown budget for ending the children.
-_ENDING_SECONDS = 1.3
+# Kept back of the shutdown budget for ending the children, while an upload that had to be given up winds down.
+_ENDING_SECONDS = 2.3
 
 
 class ChildDied(Exception):
@@ -41,10 +41,15 @@ class ChildDied(Exception):
 
 async def serve(settings: Settings) -> int:
     """Run an instance until it is told to end. Returns the exit status; raises what made the start impossible."""
-    ended = asyncio.Event()
     loop = asyncio.get_running_loop()
+    ended: asyncio.Future[float] = loop.create_future()
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(loop.time())
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+        loop.add_signal_handler(number, end)
     store = open_store(settings.effective_backup_url, emulator_host=settings.emulator_host, project=settings.project)
     edge = Edge(settings, Gate())
     instance = build(settings, Repository(store), edge)
@@ -59,11 +64,11 @@ async def serve(settings: Settings) -> int:
         await _end(instance, edge, agent)
 
 
-async def _live(instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Event) -> int:
+async def _live(instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Future[float]) -> int:
     """Boot, then keep at it until a signal, or until something fails that only a new container mends."""
     boot = asyncio.create_task(instance.boot(), name="boot")
     tasks: list[asyncio.Task[object]] = [
-        asyncio.create_task(ended.wait(), name="signal"),
+        asyncio.create_task(_until(ended), name="signal"),
         asyncio.create_task(_keep_haproxy(edge), name="haproxy"),
     ]
     try:
@@ -82,8 +87,14 @@ async def _live(instance: Instance, edge: Edge, settings: Settings, ended: async
             task.cancel()
         await asyncio.gather(boot, *tasks, return_exceptions=True)
     log.info("shutdown.started", message="Shutting down", unsaved=instance.writing.unsaved_count)
-    await instance.finish(seconds=max(settings.shutdown_budget_seconds - _ENDING_SECONDS, 0.5))
+    now = asyncio.get_running_loop().time()
+    spent = now - ended.result() if ended.done() else 0.0
+    await instance.finish(seconds=max(settings.shutdown_budget_seconds - _ENDING_SECONDS - spent, 0.5))
     return status
+
+
+async def _until(ended: asyncio.Future[float]) -> None:
+    await asyncio.shield(ended)
 
 
 def _status_of(task: asyncio.Task[object]) -> int:
