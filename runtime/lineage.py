@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runtime.composition import Position
 from runtime.edge.gate import Refused
-from runtime.errors import IntegrityError, NotTheWriter, StoreError, StoreUnreachable
+from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError, StoreUnreachable
 from runtime.repository.head import Head, Request
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository, Superseded
@@ -50,7 +50,7 @@ class Lineage:
         self._yielding = False
         self._pending: Manifest | None = None
         self._failure: StoreError | IntegrityError | None = None
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[RuntimeFailure | None] | None = None
         self._swapping = asyncio.Lock()
 
     @property
@@ -82,7 +82,6 @@ class Lineage:
         except (StoreError, IntegrityError) as error:
             self._failure = error
             raise
-        self._failure = None
         self._note(found, sent)
         return found
 
@@ -106,9 +105,7 @@ class Lineage:
         epoch = self._writing_epoch()
         if self._clock() < self._fresh_until:
             return epoch
-        async with self._reading:
-            if self._clock() >= self._fresh_until:
-                await self._refresh()
+        await self._refresh()
         return self._writing_epoch()
 
     async def create(self) -> None:
@@ -188,20 +185,26 @@ class Lineage:
         return self._epoch
 
     async def _refresh(self) -> None:
-        """Read HEAD for a write; while the store is known to fail, `watch` looks again, and no write waits for it."""
+        """Read HEAD, once for all the writes that wait for it: with the store down each would wait out its deadline."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        error = await asyncio.shield(self._reading)
+        self._writing_epoch()
+        if error is None and self._clock() >= self._fresh_until:
+            raise Refused("another instance asks to take over", retry_after=1)
+        if isinstance(error, StoreError) and self._outage == "accept":
+            self.unconfirmed_count += 1
+        elif error is not None:
+            raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
+
+    async def _read(self) -> RuntimeFailure | None:
+        if self._failure is not None:  # it is looked again on a schedule; no write waits for a store known to fail
+            return self._failure
         try:
-            if self._failure is not None:
-                raise self._failure
             await self.look_briefly()
         except (StoreError, IntegrityError) as error:
-            self._writing_epoch()
-            if self._outage == "accept" and isinstance(error, StoreError):
-                self.unconfirmed_count += 1
-                return
-            raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
-        self._writing_epoch()
-        if self._clock() >= self._fresh_until:
-            raise Refused("another instance asks to take over", retry_after=1)
+            return error
+        return None
 
     async def _change(self, change: Callable[[Head], Head]) -> None:
         """Change HEAD as long as it is ours, merging with what others asked for meanwhile."""
@@ -236,6 +239,7 @@ class Lineage:
         if self.seen is not None and found is not None and found.generation < self.seen.generation:
             return
         self.seen = found
+        self._failure = None
         if self._epoch is None:
             return
         ours = found is not None and found.head.holder == self.instance and found.head.epoch == self._epoch

@@ -27,6 +27,9 @@ log = get_logger()
 _MOST_RESTARTS = 3
 _RESTART_WINDOW_SECONDS = 600.0
 
+_MOST_CANCELLATIONS = 5
+_CANCELLATION_SECONDS = 0.4
+
 # Kept back of the shutdown budget for ending the children, while an upload that had to be given up winds down.
 _ENDING_SECONDS = 2.3
 
@@ -41,15 +44,10 @@ class ChildDied(Exception):
 
 async def serve(settings: Settings) -> int:
     """Run an instance until it is told to end. Returns the exit status; raises what made the start impossible."""
+    ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    ended: asyncio.Future[float] = loop.create_future()
-
-    def end() -> None:
-        if not ended.done():
-            ended.set_result(loop.time())
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
+        loop.add_signal_handler(number, ended.set)
     store = open_store(settings.effective_backup_url, emulator_host=settings.emulator_host, project=settings.project)
     edge = Edge(settings, Gate())
     instance = build(settings, Repository(store), edge)
@@ -64,11 +62,11 @@ async def serve(settings: Settings) -> int:
         await _end(instance, edge, agent)
 
 
-async def _live(instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Future[float]) -> int:
+async def _live(instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Event) -> int:
     """Boot, then keep at it until a signal, or until something fails that only a new container mends."""
-    boot = asyncio.create_task(instance.boot(), name="boot")
+    boot: asyncio.Task[object] = asyncio.create_task(instance.boot(), name="boot")
     tasks: list[asyncio.Task[object]] = [
-        asyncio.create_task(_until(ended), name="signal"),
+        asyncio.create_task(ended.wait(), name="signal"),
         asyncio.create_task(_keep_haproxy(edge), name="haproxy"),
     ]
     try:
@@ -83,18 +81,26 @@ async def _live(instance: Instance, edge: Edge, settings: Settings, ended: async
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         status = max(_status_of(task) for task in tasks if task.done())
     finally:
-        for task in (boot, *tasks):
-            task.cancel()
-        await asyncio.gather(boot, *tasks, return_exceptions=True)
+        began = asyncio.get_running_loop().time()
+        await _cancelled([boot, *tasks])
     log.info("shutdown.started", message="Shutting down", unsaved=instance.writing.unsaved_count)
-    now = asyncio.get_running_loop().time()
-    spent = now - ended.result() if ended.done() else 0.0
-    await instance.finish(seconds=max(settings.shutdown_budget_seconds - _ENDING_SECONDS - spent, 0.5))
+    took = asyncio.get_running_loop().time() - began
+    await instance.finish(seconds=max(settings.shutdown_budget_seconds - _ENDING_SECONDS - took, 0.5))
     return status
 
 
-async def _until(ended: asyncio.Future[float]) -> None:
-    await asyncio.shield(ended)
+async def _cancelled(tasks: list[asyncio.Task[object]]) -> None:
+    """Cancel tasks and wait for their end, within a bound.
+
+    Told again and again: up to Python 3.12 a task forgets a cancellation that meets the failure of its task group.
+    """
+    for _ in range(_MOST_CANCELLATIONS):
+        left = [task for task in tasks if not task.done()]
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_CANCELLATION_SECONDS)
 
 
 def _status_of(task: asyncio.Task[object]) -> int:
