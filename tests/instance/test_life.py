@@ -153,11 +153,10 @@ def test_an_engine_that_dies_comes_back_with_every_acknowledged_write_but_not_fo
     held = 10
     for death in range(3):
         with Load(instance, "c", first=held + 1) as load:
-            eventually(lambda load=load: len(load.acknowledged) > 20, 20, "writes are acknowledged")
+            load.wait_beyond(held + 20, 20)
             instance.children()["engine"].kill()
             instance.event("engine.exited", after=death)
-            acknowledged = load.last
-            eventually(lambda load=load, n=acknowledged: load.last > n, 20, "writes go on")
+            load.wait_beyond(load.last, 20)
         found = numbers(instance, "c") - {REGISTER}
         assert {each.number for each in load.acknowledged} <= found
         held = max(found)
