@@ -41,6 +41,10 @@ demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENG
 test: setup ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… for another run of chance)
+	@SOAK_CYCLES=$(or $(CYCLES),500) $(BIN)/python -m pytest -s tests/instance/test_soak.py
+
 .PHONY: check
 check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling
 	@$(BIN)/ruff check $(SOURCES)
