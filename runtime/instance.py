@@ -154,13 +154,16 @@ class Instance:
 
     async def finish(self, *, seconds: float) -> None:
         """Stop taking writes and save what is unsaved, as far as the time allows. Never raises for what it cannot."""
-        was_writer = self.lineage.is_writer
         self.role = Role.DRAINING
         self.gate.refuse("the instance is shutting down", retry_after=1)
-        if not was_writer:
+        if self._promotion is not None:
+            self._promotion.cancel()  # it would claim, and open, on the way out
+        if not self.lineage.is_writer:
             return
         try:
             async with asyncio.timeout(seconds):
+                if not self.replica.engine.running:
+                    await self.restart_engine()
                 await self.gate.drained(seconds=min(_DRAIN_SECONDS, seconds / 4))
                 self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
                 saved = await self.writing.save("shutdown", clean=True, must=True)
@@ -238,6 +241,7 @@ class Instance:
     async def _promoted(self) -> None:
         if self._promotion is None or not self._is_promoting:
             self._promotion = asyncio.create_task(self._promote())
+            self._promotion.add_done_callback(_noted)
             with contextlib.suppress(StoreError, IntegrityError):  # the promotion itself will say so
                 await self.lineage.look()
         asked = self.lineage.request
@@ -245,7 +249,8 @@ class Instance:
             # The traffic is about to go there; what is held here would only be late.
             raise Refused("another instance is starting and takes over", retry_after=1)
         try:
-            await asyncio.wait_for(asyncio.shield(self._promotion), _WRITE_WAITS_SECONDS)
+            async with asyncio.timeout(_WRITE_WAITS_SECONDS):
+                await asyncio.shield(self._promotion)
         except TimeoutError:
             raise Refused("another instance writes; it was asked to hand over", retry_after=1) from None
         except Declined:
@@ -357,3 +362,9 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
         writing=Writing(settings, edge.gate, lineage, Backups(settings, engine, edge.gate, repository)),
         clock=suspended_clock,
     )
+
+
+def _noted(promotion: asyncio.Task[None]) -> None:
+    """Take note of how a promotion ended: whoever waited for it may have given up."""
+    if not promotion.cancelled() and (error := promotion.exception()) is not None:
+        log.info("handover.not_taken", message=f"Did not become the writer: {error!r}")

@@ -71,7 +71,9 @@ async def _download(repository: Repository, wanted: list[Target], progress: Prog
             sink = RunSink(pack, run, progress)
             try:
                 first, last = run[0].entry, run[-1].entry
-                await repository.read_range(pack, first.offset, last.offset + last.stored - first.offset, sink)
+                # Empty files, or nothing but holes: there is nothing to ask for, and no range that says so.
+                if length := last.offset + last.stored - first.offset:
+                    await repository.read_range(pack, first.offset, length, sink)
                 sink.finish()
             finally:
                 sink.close()
