@@ -234,6 +234,7 @@ def test_one_that_is_not_the_writer_waits_for_the_next_write() -> None:
         await other.claim(state)
         await stage.until(1000)
         assert stage.times == [5]
+        assert not stage.writing._wake.is_set()
         assert stage.writing.unsaved_count == 1
         assert stage.writing.failures == 0
         assert stage.head().seq == 0
