@@ -66,6 +66,7 @@ class Instance:
         self.lineage.on_fenced = self._on_fenced
 
     def _on_fenced(self) -> None:
+        """Count it."""
         self.fenced += 1
 
     def manifest(self, reason: str = "change") -> Manifest:
@@ -123,6 +124,7 @@ def test_a_new_lineage_is_its_maker_s(kind: FaultKind | None) -> None:
     """It starts at epoch 1 without a backup, its maker may acknowledge, and a lost reply changes nothing."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = world.instance("a")
         if kind:
             instance.faults.next("swap", kind)
@@ -138,6 +140,7 @@ def test_only_one_of_two_makes_the_lineage() -> None:
     """The second maker is told who was first, and is no writer."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         await writer(world)
         second = world.instance("b")
         with pytest.raises(Superseded) as caught:
@@ -155,6 +158,7 @@ def test_a_claim_takes_the_next_epoch_and_the_state_as_it_is(kind: FaultKind | N
     """A claim changes epoch and holder alone, answers the request, and a lost reply is looked up."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         first = await writer(world)
         await first.commit(clean=True)
         second = world.instance("b")
@@ -172,6 +176,7 @@ def test_a_claim_that_never_arrived_is_no_claim() -> None:
     """A swap that failed without effect leaves the lineage where it was."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         await writer(world)
         second = world.instance("b")
         state = await seen(second)
@@ -188,6 +193,7 @@ def test_of_two_claims_one_wins() -> None:
     """Both read the same HEAD; the second to swap is superseded."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         await writer(world)
         second, third = world.instance("b"), world.instance("c")
         states = await seen(second), await seen(third)
@@ -205,6 +211,7 @@ def test_commits_are_numbered_without_gaps(clean: bool) -> None:  # noqa: FBT001
     """Each commit is the next number, HEAD names its manifest by hash, and `clean` is said when it is meant."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         for seq in (1, 2, 3):
             name = await instance.commit(clean=clean and seq == 3)
@@ -223,6 +230,7 @@ def test_a_commit_whose_reply_was_lost_is_done(verb: str, kind: FaultKind) -> No
     """A reply lost on the manifest or on HEAD: the commit is found done, or finished; once, with the same number."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         await instance.commit()
         manifest = instance.manifest()
@@ -247,6 +255,7 @@ def test_a_commit_that_failed_is_finished_before_the_next(verb: str, kind: Fault
     """What was left half-way gets the number it had, then the next one follows: no gap, nothing twice."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         instance.faults.next(verb, kind)
         pending = instance.manifest()
@@ -266,6 +275,7 @@ def test_a_commit_with_the_store_down_keeps_its_place() -> None:
     """However often finishing fails, the pending commit stays the next."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         pending = instance.manifest()
         instance.faults.down = True
@@ -285,6 +295,7 @@ def test_a_commit_merges_with_a_request() -> None:
     """A request that arrived meanwhile stays in HEAD; the commit is made."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         other = world.instance("b")
         await other.lineage.ask(await seen(other), Request("b", "start"))
@@ -300,6 +311,7 @@ def test_one_that_is_not_the_writer_any_more_changes_nothing(action: str) -> Non
     """After another's claim every change is refused, the old writer is fenced once, and HEAD stays."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         old = await writer(world)
         manifest = old.manifest()
         await taken_over(world)
@@ -326,6 +338,7 @@ def test_a_fenced_writer_s_pending_commit_is_gone() -> None:
     """What was left half-way is not finished in another's epoch, nor in a later one of its own."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         old = await writer(world)
         old.faults.next("swap", FaultKind.FAIL_BEFORE)
         with pytest.raises(StoreUnreachable):
@@ -345,6 +358,7 @@ def test_a_deleted_head_fences() -> None:
     """A HEAD that is gone is nobody's: the writer stops, and makes no new one."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         del world.bucket.objects[names.HEAD]
         with pytest.raises(NotTheWriter):
@@ -359,6 +373,7 @@ def test_touch_changes_the_generation_and_nothing_else() -> None:
     """Whoever waits sees that the writer is alive; a request that came meanwhile stays."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         other = world.instance("b")
         asked = await other.lineage.ask(await seen(other), Request("b", "start"))
@@ -374,6 +389,7 @@ def test_decline_takes_the_request_out() -> None:
     """The request is gone from HEAD, and the writer may be relied on again."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         other = world.instance("b")
         await other.lineage.ask(await seen(other), Request("b", "write"))
@@ -391,6 +407,7 @@ def test_release_says_clean_and_standing_by_ends_the_part(kind: FaultKind | None
     """A yielding writer acknowledges nothing from the start of it, and says `clean` in the end."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         instance.lineage.begin_yielding()
         yielding = [instance.lineage.is_yielding]
@@ -413,6 +430,7 @@ def test_a_fresh_head_needs_no_reading() -> None:
     """Within half the time-out of HEAD's last reading an acknowledgement asks nobody; after it, HEAD is read."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         world.clock.now += FRESH - 0.001
         before = instance.store.operations
@@ -429,6 +447,7 @@ def test_freshness_counts_from_before_the_reading() -> None:
     """A reading that took long is as old as its beginning."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         world.clock.now += FRESH
 
@@ -455,6 +474,7 @@ def test_a_reading_that_took_too_long_proves_nothing() -> None:
     """HEAD read for longer than half the time-out is not fresh when it comes: the write is refused."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         world.clock.now += FRESH
 
@@ -472,6 +492,7 @@ def test_a_frozen_writer_refuses_when_it_wakes() -> None:
     """A writer that slept while another claimed reads HEAD before it answers, and does not acknowledge."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         old = await writer(world)
         await taken_over(world)
         world.clock.now += TIMEOUT
@@ -485,6 +506,7 @@ def test_a_foreign_request_is_not_outwaited() -> None:
     """While another asks, reading HEAD adds no freshness; a change of the writer's own does."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         other = world.instance("b")
         await other.lineage.ask(await seen(other), Request("b", "start"))
@@ -501,6 +523,7 @@ def test_an_own_request_is_no_obstacle() -> None:
     """A request left in HEAD by the writer itself is not another's."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         await instance.lineage.ask(await seen(instance), Request("a", "write"))
         assert instance.lineage.request is None
@@ -514,6 +537,7 @@ def test_with_the_store_down_writes_are_refused_with_the_reason() -> None:
     """Under `refuse` nothing is acknowledged beyond half the time-out without the store, and all is well after it."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         instance.faults.down = True
         await instance.lineage.acknowledge()
@@ -530,6 +554,7 @@ def test_with_the_store_down_writes_are_accepted_and_counted_if_so_decided() -> 
     """Under `accept` each acknowledgement without a fresh HEAD is counted; a damaged HEAD or a fence still refuses."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world, outage="accept")
         instance.faults.down = True
         world.clock.now += FRESH
@@ -552,6 +577,7 @@ def test_many_writes_at_once_read_head_once() -> None:
     """Writes that wait for the same answer share it."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         world.clock.now += FRESH
         before = instance.store.operations
@@ -566,6 +592,7 @@ def test_many_writes_at_once_wait_for_one_failure(outage: StoreOutage) -> None:
     """With the store down, writes that came together wait for its deadline once, not one after the other."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world, outage=outage)
         world.clock.now += FRESH
         instance.faults.down = True
@@ -586,6 +613,7 @@ def test_a_cancelled_write_takes_nobody_s_answer_away() -> None:
     """The write that asked first may leave; those that wait with it are answered."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         world.clock.now += FRESH
         first = asyncio.create_task(instance.lineage.acknowledge())
@@ -601,6 +629,7 @@ def test_a_stale_reading_is_ignored() -> None:
     """An answer that was under way while HEAD was changed does not undo what is known."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         reached, go_on = asyncio.Event(), asyncio.Event()
 
@@ -633,6 +662,7 @@ def test_a_damaged_head_is_no_missing_head() -> None:
     """Reading it raises, and the writer is not fenced by it."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         world.bucket.objects[names.HEAD].data = b"{}"
         with pytest.raises(IntegrityError):
@@ -646,6 +676,7 @@ def test_endless_contention_is_given_up() -> None:
     """A HEAD that changes before every swap ends in an error that says so, not in a loop."""
 
     async def story(world: World) -> None:
+        """Tell it."""
         instance = await writer(world)
         rival = ModelStore(world.bucket, "rival")
 

@@ -123,18 +123,21 @@ def test_a_failed_placement_can_be_done_again(tmp_path: Path) -> None:
 
 
 def _flip(path: Path, position: int) -> None:
+    """Change one bit."""
     data = bytearray(path.read_bytes())
     data[position] ^= 1
     path.write_bytes(data)
 
 
 def _as_folder(path: Path) -> None:
+    """Put a folder where the file was."""
     path.unlink()
     (path / "deep").mkdir(parents=True)
     (path / "deep" / "file").write_bytes(b"x")
 
 
 def _folder_as_file(path: Path) -> None:
+    """Put a file where the file's folder was."""
     shutil.rmtree(path.parent)
     path.parent.write_bytes(b"x")
 

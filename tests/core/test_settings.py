@@ -30,6 +30,7 @@ _NAMES = st.text(st.characters(codec="utf-8", exclude_characters=",\0", exclude_
 
 
 def _seconds(low: float, high: float) -> st.SearchStrategy[float]:
+    """Draw a number of seconds."""
     return st.floats(low, high, allow_nan=False)
 
 

@@ -124,6 +124,7 @@ def test_a_backup_follows_the_last_write() -> None:
     """BACKUP_QUIET_SECONDS after the last of a few writes, once, and not again without another write."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         for when in (1, 3, 7):
             await stage.until(when)
             await stage.write()
@@ -143,6 +144,7 @@ def test_writes_that_never_stop_are_saved_in_time() -> None:
     """With a write every second each is in a backup within BACKUP_MAX_AGE_SECONDS."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         for second in range(300):
             await stage.until(second)
             await stage.write()
@@ -162,6 +164,7 @@ def test_no_write_gets_older_than_promised(gaps: list[float], seconds: float) ->
     """Whatever the rhythm of writes, and however long a backup takes within reason, each is saved in time."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.backups.seconds = seconds
         written: list[float] = []
         saved = 0
@@ -191,6 +194,7 @@ def test_a_failed_backup_is_tried_again_less_and_less_often() -> None:
     """After 1, 2, 4 … at most 30 seconds, as long as it takes; what failed last is told until one succeeds."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.backups.errors = [EngineError("the engine fails")] * 7
         await stage.write()
         await stage.until(60)
@@ -212,6 +216,7 @@ def test_a_busy_moment_is_no_failure() -> None:
     """Writes that did not end in time: tried again at once, and not counted as failed."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.backups.errors = [Busy(), Busy()]
         await stage.write()
         await stage.until(100)
@@ -225,6 +230,7 @@ def test_one_that_is_not_the_writer_waits_for_the_next_write() -> None:
     """After a fence the schedule does not spin: nothing is tried until something is written."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         other = Lineage(
             Repository(ModelStore(stage.bucket, "b")), "b", timeout_seconds=10, outage="refuse", clock=lambda: 0.0
         )
@@ -246,6 +252,7 @@ def test_nothing_new_is_no_commit() -> None:
     """A backup that found nothing to save leaves HEAD, but what was written by then is not looked at again."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.backups.nothing_new = True
         await stage.write()
         await stage.until(100)
@@ -259,6 +266,7 @@ def test_a_last_backup_lets_the_lineage_go() -> None:
     """`clean` is said with the commit, or by itself when there is nothing to commit."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         await stage.write()
         saved = await stage.writing.save("shutdown", clean=True, must=True)
         assert saved.manifest == manifest_name(1, 1)
@@ -266,6 +274,7 @@ def test_a_last_backup_lets_the_lineage_go() -> None:
         assert stage.backups.taken[-1][3]
 
     async def idle(stage: Stage) -> None:
+        """Tell it."""
         stage.backups.nothing_new = True
         saved = await stage.writing.save("shutdown", clean=True)
         assert saved.manifest is None
@@ -281,6 +290,7 @@ def test_a_commit_left_half_way_is_finished_and_built_upon(verb: str, kind: Faul
     """The next backup starts from the one that was pending, with the next number: no gap, nothing saved twice."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         await stage.write()
         stage.faults.next(verb, kind)
         with contextlib.suppress(StoreUnreachable):
@@ -299,6 +309,7 @@ def test_what_does_not_fit_is_taken_anew() -> None:
     """After an IntegrityError the next backup asks for everything, on top of the same parent."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         await stage.writing.save("change")
         stage.backups.errors = [IntegrityError("a file is nowhere")]
         await stage.write()
@@ -315,6 +326,7 @@ def test_damage_that_was_passed_over_is_recorded_soon_and_once() -> None:
     """A start from an older backup is committed at once, with what was skipped; later backups do not repeat it."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.writing.begin(Base(None, None, stage.gate.written()), ("manifests/damaged.json",))
         await asyncio.sleep(0.001)
         assert stage.times == [0]
@@ -329,6 +341,7 @@ def test_writes_during_a_backup_are_for_the_next() -> None:
     """What came after the barrier is unsaved, and as old as the backup's beginning."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.backups.seconds = 4.0
         await stage.write()
         await stage.until(7)
@@ -346,6 +359,7 @@ def test_backups_are_taken_one_at_a_time() -> None:
     """Two that are asked for at once follow each other; the second starts from the first."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.backups.seconds = 3.0
         await stage.write()
         saved = await asyncio.gather(stage.writing.save("api"), stage.writing.save("api"))
@@ -360,6 +374,7 @@ def test_saving_without_the_lineage_is_refused() -> None:
     """An instance that is not the writer takes no backup at all."""
 
     async def story(stage: Stage) -> None:
+        """Tell it."""
         stage.lineage.stand_by()
         with pytest.raises(NotTheWriter):
             await stage.writing.save("api")
