@@ -217,6 +217,23 @@ def test_everything_waits_for_the_apis(dev: Recorder) -> None:
     assert all("apis-run" in component.dependencies for component in components)
 
 
+def test_destroying_a_stack_disables_no_api(prod: Recorder) -> None:
+    """An API that others in the project may use stays enabled."""
+    apis = [api.inputs for api in prod.all("projects/service:Service")]
+
+    assert {"monitoring.googleapis.com", "run.googleapis.com"} <= {api["service"] for api in apis}
+    assert not [api for api in apis if api["disableOnDestroy"] or api["disableDependentServices"]]
+
+
+def test_the_answers_of_the_mocks_are_outputs_that_providers_have(prod: Recorder) -> None:
+    """No test passes because a mock fills in an output that the installed provider does not have."""
+    for resource in prod.declared:
+        made_up = answers.computed(resource.type, resource.name, resource.inputs)
+        for name in made_up:
+            snake = re.sub("([A-Z])", r"_\1", name).lower()
+            assert isinstance(getattr(shapes.resource_class(resource.type), snake), property), name
+
+
 def test_the_schedule_asks_as_itself_and_sends_no_key(dev: Recorder) -> None:
     """The job posts to the snapshot route with a token for the service's URL, and no header at all."""
     target = dev.only("job:Job").inputs["httpTarget"]
@@ -299,7 +316,7 @@ def test_a_changed_file_of_the_container_changes_the_image_s_tag(tmp_path: Path)
 
     for name in ("Dockerfile.qdrant", "runtime/a.py", "lock.txt"):
         before = digest_of_sources(source)
-        (tmp_path / name).write_text("changed")
+        (tmp_path / name).write_text(name.swapcase())
         assert digest_of_sources(source) != before
 
 
