@@ -9,7 +9,7 @@ from runtime.settings import Settings
 from tests.infra.generated import ROOT
 from tests.infra.inventory import STACKS
 from tests.infra.recorder import Recorder, deploy
-from tests.infra.stacks import DEV, LOCAL
+from tests.infra.stacks import DEV
 
 
 def test_the_container_is_told_what_the_contract_says(dev: Recorder) -> None:
@@ -78,16 +78,6 @@ def test_a_disk_is_a_preview_feature_without_drift() -> None:
     assert service.inputs["launchStage"] == "BETA"
     assert "launchStage" in service.ignored
     assert service.inputs["template"]["volumes"][0]["emptyDir"] == {"medium": "DISK", "sizeLimit": "20Gi"}
-
-
-def test_the_local_stack_touches_no_cloud() -> None:
-    """On one's own machine every resource is Docker's, and ports are on loopback only."""
-    recorder = deploy(LOCAL, stack="local")
-
-    assert {r.type.partition(":")[0] for r in recorder.declared} == {"docker", "qdrant"}
-    container = next(r for r in recorder.all("container:Container") if r.name == "local-qdrant")
-    assert {port["ip"] for port in container.inputs["ports"]} == {"127.0.0.1"}
-    assert f"{contract.STORAGE_EMULATOR_HOST}=http://bucket:4443" in container.inputs["envs"]
 
 
 def test_outputs_tell_what_a_person_needs_and_no_key(dev: Recorder) -> None:
