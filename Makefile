@@ -72,6 +72,14 @@ verify-deployment: setup ## check a live deployment: make verify-deployment STAC
 bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
 	@$(BIN)/python -m bench
 
+IMAGE ?= qdrant-cloud-run
+BUILD_ARGS = $(foreach name,BASE_IMAGE QDRANT_IMAGE PIP_INDEX_URL,$(if $($(name)),--build-arg $(name)="$($(name))"))
+
+.PHONY: image
+image: $(VENV)/.base ## build the container's image and print its compressed size (BASE_IMAGE=…, QDRANT_IMAGE=…)
+	@docker build --file Dockerfile.qdrant --tag $(IMAGE) $(BUILD_ARGS) $(DOCKER_BUILD_FLAGS) .
+	@$(BIN)/python -m local.image_size $(IMAGE) --limit-mb 120
+
 # Infrastructure first: its protobuf is the older one, and one environment has to hold all three.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 

@@ -62,6 +62,7 @@ class Capture:
 class Instant:
     """Everything that was decided while writes were held."""
 
+    at: dt.datetime
     written: Written
     collections: list[str]
     aliases: dict[str, str]
@@ -88,8 +89,9 @@ def shard_entry(source: PackSource, known: ShardEntry | None, what: str) -> Shar
             segment = json.loads(note)
         except ValueError as error:
             raise IntegrityError(f"the stream of {what} holds a segment's manifest that is no JSON") from error
+        paths = layout.segment_files(segment)
         manifests[segment["segment_id"]] = segment
-        for path in layout.segment_files(segment) - files.keys():
+        for path in paths - files.keys():
             if known is None or path not in known.files:
                 raise IntegrityError(f"the stream of {what} lacks {path}, and so does the newest backup")
             files[path] = known.files[path]
@@ -122,7 +124,7 @@ def compose(
         epoch=position.epoch,
         seq=position.seq,
         parent=base.name,
-        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        created_at=instant.at.isoformat(timespec="milliseconds"),
         reason=position.reason,
         qdrant_version=qdrant_version,
         writer=position.writer,

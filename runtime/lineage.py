@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runtime.composition import Position
 from runtime.edge.gate import Refused
-from runtime.errors import IntegrityError, NotTheWriter, StoreError
+from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.repository.head import Head, Request
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository, Superseded
@@ -49,7 +49,7 @@ class Lineage:
         self._fresh_until = float("-inf")
         self._yielding = False
         self._pending: Manifest | None = None
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[RuntimeFailure | None] | None = None
         self._swapping = asyncio.Lock()
 
     @property
@@ -88,9 +88,7 @@ class Lineage:
         epoch = self._writing_epoch()
         if self._clock() < self._fresh_until:
             return epoch
-        async with self._reading:
-            if self._clock() >= self._fresh_until:
-                await self._refresh()
+        await self._refresh()
         return self._writing_epoch()
 
     async def create(self) -> None:
@@ -170,17 +168,24 @@ class Lineage:
         return self._epoch
 
     async def _refresh(self) -> None:
+        """Read HEAD, once for all the writes that wait for it: with the store down each would wait out its deadline."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        error = await asyncio.shield(self._reading)
+        self._writing_epoch()
+        if error is None and self._clock() >= self._fresh_until:
+            raise Refused("another instance asks to take over", retry_after=1)
+        if isinstance(error, StoreError) and self._outage == "accept":
+            self.unconfirmed_count += 1
+        elif error is not None:
+            raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
+
+    async def _read(self) -> RuntimeFailure | None:
         try:
             await self.look()
         except (StoreError, IntegrityError) as error:
-            self._writing_epoch()
-            if self._outage == "accept" and isinstance(error, StoreError):
-                self.unconfirmed_count += 1
-                return
-            raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
-        self._writing_epoch()
-        if self._clock() >= self._fresh_until:
-            raise Refused("another instance asks to take over", retry_after=1)
+            return error
+        return None
 
     async def _change(self, change: Callable[[Head], Head]) -> None:
         """Change HEAD as long as it is ours, merging with what others asked for meanwhile."""

@@ -64,14 +64,16 @@ def _write_small_files(manifest: Manifest, storage: Path) -> None:
 
 async def _download(repository: Repository, wanted: list[Target], progress: Progress) -> None:
     """Fetch all files, several ranges at a time; the first failure ends the others."""
-    waiting = iter(_runs(wanted))
+    waiting = iter(runs(wanted))
 
     async def work() -> None:
         for pack, run in waiting:
             sink = RunSink(pack, run, progress)
             try:
                 first, last = run[0].entry, run[-1].entry
-                await repository.read_range(pack, first.offset, last.offset + last.stored - first.offset, sink)
+                # Empty files, or nothing but holes: there is nothing to ask for, and no range that says so.
+                if length := last.offset + last.stored - first.offset:
+                    await repository.read_range(pack, first.offset, length, sink)
                 sink.finish()
             finally:
                 sink.close()
@@ -84,7 +86,7 @@ async def _download(repository: Repository, wanted: list[Target], progress: Prog
         raise failures.exceptions[0] from failures
 
 
-def _runs(wanted: Iterable[Target]) -> Iterator[tuple[str, list[Target]]]:
+def runs(wanted: Iterable[Target]) -> Iterator[tuple[str, list[Target]]]:
     """Group files into ranges of one pack each, in pack order."""
     run: list[Target] = []
     for target in sorted(wanted, key=lambda target: (target.entry.pack, target.entry.offset, target.path)):

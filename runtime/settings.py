@@ -69,13 +69,16 @@ def _flag(text: str) -> bool:
 
 def _backup_url(text: str) -> str:
     url = urllib.parse.urlsplit(text)
-    if url.query or url.fragment:
-        raise ValueError("must have no ? and no # part")
+    if url.query or url.fragment or not text.isprintable():
+        raise ValueError("must have no ? and no # part, and no control characters")
+    path = url.path.rstrip("/").removeprefix("/")
+    if path and {"", ".", ".."} & set(path.split("/")):
+        raise ValueError("must have no empty part, no '.' and no '..' in its path")
     if url.scheme == "gs":
         if not _BUCKET.fullmatch(url.netloc):
             raise ValueError("must name a bucket: gs://BUCKET or gs://BUCKET/PREFIX")
     elif url.scheme == "file":
-        if url.netloc or not url.path.startswith("/") or url.path == "/":
+        if url.netloc or not url.path.startswith("/") or not path:
             raise ValueError("must name an absolute directory: file:///DIRECTORY")
     else:
         raise ValueError("must be gs://BUCKET/PREFIX or file:///DIRECTORY")

@@ -6,9 +6,10 @@ Owns the schedule of backups and the sequence take → commit, one at a time. Wh
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from runtime.backup import Backups, Busy
-from runtime.composition import Base, Taken
+from runtime.backup import Busy
+from runtime.composition import Base, Position, Taken
 from runtime.edge.gate import Gate
 from runtime.errors import EngineError, IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.lineage import Lineage
@@ -35,10 +36,17 @@ class Saved:
     finished_at: float
 
 
+class TakesBackups(Protocol):
+    """What takes a backup; see `runtime.backup.Backups`."""
+
+    async def take(self, base: Base, position: Position, *, must: bool) -> Taken:
+        """Take a backup of what changed since `base`. Raises Busy, EngineError, StoreError, IntegrityError."""
+
+
 class Writing:
     """Saves what is written. `base` is the newest committed state and what was written by then."""
 
-    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: Backups) -> None:
+    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: TakesBackups) -> None:
         self.base = Base(None, None, gate.written())
         self.last: Saved | None = None
         self.last_error: str | None = None

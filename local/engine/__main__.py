@@ -1,4 +1,4 @@
-"""`python -m local.engine`: the embedded engine, run as the real binary is, by its environment; `--version` tells its version."""
+"""`python -m local.engine`: the embedded engine, run as the real binary is: by its environment, mostly."""
 
 import sys
 import traceback
@@ -16,9 +16,6 @@ def main() -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    if "--version" in sys.argv[1:]:
-        print(f"qdrant {options.version}")
-        return 0
     from local.engine.server import serve  # noqa: PLC0415  (a wrong setting is told before anything heavy loads)
 
     try:

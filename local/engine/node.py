@@ -13,7 +13,7 @@ from typing import IO
 
 from local.engine.collection import Collection
 from local.engine.files import read_json, write_json
-from local.engine.refusal import Json, conflict, field, malformed, not_found, wrong_input
+from local.engine.refusal import Json, Refusal, conflict, field, malformed, not_found, wrong_input
 
 
 class Node:
@@ -65,6 +65,8 @@ class Node:
 
     def create(self, name: str, body: Json) -> bool:
         """Make a collection."""
+        if "/" in name or name in (".", ".."):
+            raise Refusal(422, "Validation error in path parameters: [name: collection name is not a file name]")
         with self._lock:
             if name in self._collections:
                 raise conflict(f"Collection `{name}` already exists!")
@@ -72,7 +74,11 @@ class Node:
                 raise wrong_input(f"Can't create collection with name {name}. Alias with the same name already exists")
             folder = self._folder / name
             shutil.rmtree(folder, ignore_errors=True)
-            self._collections[name] = Collection.create(folder, body, self.peer)
+            try:
+                self._collections[name] = Collection.create(folder, body, self.peer)
+            except Exception:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         return True
 
     def delete(self, name: str) -> bool:

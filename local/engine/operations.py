@@ -10,7 +10,7 @@ from uuid import UUID
 import qdrant_edge as edge
 
 from local.engine.conditions import edge_filter
-from local.engine.refusal import Json, Refusal, field, malformed, not_found
+from local.engine.refusal import Json, Refusal, field, malformed, not_found, unsupported
 from local.engine.routing import shard_of
 from local.engine.shard import Operation
 from local.engine.vectors import VectorSchema, point_id
@@ -69,7 +69,10 @@ class Planner:
             vectors = self._schema.point_vectors(field(point, "vector"))
             shard = shard_of(identity, self._shards)
             by_shard[shard].append(edge.Point(identity, vectors, point.get("payload") or {}))
-        return [(shard, _always(_Update.upsert_points(some))) for shard, some in by_shard.items()]
+        if body.get("update_mode"):
+            raise unsupported("update_mode")
+        condition = edge_filter(body.get("update_filter"))
+        return [(shard, _always(_Update.upsert_points(some, condition))) for shard, some in by_shard.items()]
 
     def _delete(self, body: Json) -> Plan:
         if isinstance(body, dict) and "filter" in body:

@@ -42,6 +42,18 @@ def unsupported(what: str) -> Refusal:
     return Refusal(400, f"Bad request: the embedded engine does not know {what}; run a real Qdrant for it")
 
 
+def as_refusal(error: Exception) -> Refusal:
+    """Answer what any failure of a request means: the engine raises bare exceptions for what it refuses."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, TypeError | ValueError | KeyError | AttributeError | OverflowError):
+        # The right syntax and the wrong form: the real server's parser says so in its own words.
+        return malformed(str(error))
+    if type(error) is Exception:
+        return wrong_input(str(error))
+    return Refusal(500, f"Service internal error: {error!r}")
+
+
 def field(body: Json, name: str) -> Json:
     """Answer a required field of a body, or refuse as the real server's parser does."""
     if not isinstance(body, dict):

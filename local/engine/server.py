@@ -18,6 +18,7 @@ from local.engine.rest.app import application
 from local.engine.rpc.server import start_grpc
 
 _SETTLE_SECONDS = 1
+_SHUTDOWN_SECONDS = 5
 _THREADS = 8
 
 
@@ -37,14 +38,17 @@ async def _serve(node: Node, options: Options, pool: Executor) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
     grpc_server = await start_grpc(node, options, pool)
-    runner = web.AppRunner(application(node, options, pool), access_log=None, handle_signals=False)
+    app = application(node, options, pool)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, options.host, options.http_port).start()
+    site = web.TCPSite(runner, options.host, options.http_port)
+    await site.start()
     print(f"INFO Embedded engine (qdrant-edge-py, not Qdrant) listening on {options.http_port}", file=sys.stderr)
     await _settle_until(asked, node, pool)
-    if options.term_seconds:
-        await asyncio.sleep(options.term_seconds)
-    await asyncio.gather(runner.cleanup(), grpc_server.stop(1))
+    # The real server takes no new connection from here on, however long it lingers.
+    await site.stop()
+    await asyncio.sleep(options.term_seconds)
+    await asyncio.gather(runner.cleanup(), grpc_server.stop(_SHUTDOWN_SECONDS))
 
 
 async def _settle_until(asked: asyncio.Event, node: Node, pool: Executor) -> None:

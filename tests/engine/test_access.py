@@ -13,9 +13,7 @@ KEYS = {"QDRANT__SERVICE__API_KEY": "full", "QDRANT__SERVICE__READ_ONLY_API_KEY"
 def locked(engine_argv: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Run an engine that wants keys."""
     with running(engine_argv, tmp_path_factory.mktemp("locked"), **KEYS) as engine:
-        created = engine.call(
-            "PUT", "/collections/c", {"vectors": {"size": 2, "distance": "Dot"}}, api_key="full"
-        )
+        created = engine.call("PUT", "/collections/c", {"vectors": {"size": 2, "distance": "Dot"}}, api_key="full")
         assert created.status == 200
         yield engine
 

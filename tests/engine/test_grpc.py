@@ -146,9 +146,7 @@ def test_writes_of_every_kind_are_applied(client: QdrantClient, mixed: str) -> N
                 upsert=models.PointsList(points=[models.PointStruct(id=50, vector={"dense": [1.0, 1.0]})])
             ),
             models.DeleteOperation(delete=models.PointIdsList(points=[50, 1])),
-            models.OverwritePayloadOperation(
-                overwrite_payload=models.SetPayload(payload={"only": True}, points=[2])
-            ),
+            models.OverwritePayloadOperation(overwrite_payload=models.SetPayload(payload={"only": True}, points=[2])),
         ],
         wait=True,
     )

@@ -1,3 +1,5 @@
+import re
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,12 +40,8 @@ def test_acknowledged_writes_survive_sigkill(engine_argv: Sequence[str], tmp_pat
         points.append({"id": UUID, "vector": {"dense": [1.0, 2.0, 3.0, 4.0]}, "payload": {"n": -1}})
         path = "/collections/c/points"
         first.result("PUT", f"{path}?wait=true", {"points": points})
-        first.result(
-            "POST", f"{path}/payload?wait=true", {"payload": {"z": [1, None, {"a": 0.1}]}, "points": [5]}
-        )
-        first.result(
-            "POST", f"{path}/delete?wait=true", {"filter": {"must": [{"key": "n", "range": {"lt": 3}}]}}
-        )
+        first.result("POST", f"{path}/payload?wait=true", {"payload": {"z": [1, None, {"a": 0.1}]}, "points": [5]})
+        first.result("POST", f"{path}/delete?wait=true", {"filter": {"must": [{"key": "n", "range": {"lt": 3}}]}})
         index = {"field_name": "n", "field_schema": "integer"}
         first.result("PUT", "/collections/c/index?wait=true", index)
         alias = {"create_alias": {"collection_name": "c", "alias_name": "current"}}
@@ -107,6 +105,18 @@ def test_switch_makes_sigterm_slow(tmp_path: Path) -> None:
         began = time.monotonic()
         assert engine.terminate() == 0
         assert time.monotonic() - began >= 2
+
+
+def test_version_is_told_without_starting(engine_argv: Sequence[str]) -> None:
+    """`--version` prints the name and the version and ends with 0."""
+    told = subprocess.run([*engine_argv, "--version"], capture_output=True, text=True, timeout=20, check=True)
+    assert re.fullmatch(r"qdrant \d+\.\d+\.\d+\n", told.stdout)
+
+
+def test_switch_names_another_version(tmp_path: Path) -> None:
+    """For tests of what may be restored under what, the embedded engine says any version."""
+    with running(EMBEDDED, tmp_path, EMBEDDED_ENGINE_VERSION="1.21.0") as engine:
+        assert engine.call("GET", "/").body["version"] == "1.21.0"
 
 
 def test_port_in_use_ends_the_start(engine_argv: Sequence[str], tmp_path: Path) -> None:

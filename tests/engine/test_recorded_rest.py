@@ -87,16 +87,12 @@ def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
             expected = dict.fromkeys(actual, next(iter(expected.values())))
         missing = [f"{where}.{key}: missing" for key in expected if key not in actual]
         shared = [key for key in expected if key in actual]
-        return missing + [
-            part for key in shared for part in differences(expected[key], actual[key], f"{where}.{key}")
-        ]
+        return missing + [part for key in shared for part in differences(expected[key], actual[key], f"{where}.{key}")]
     if isinstance(expected, list):
         if not isinstance(actual, list) or bool(actual) != bool(expected):
             return [f"{where}: {actual!r} instead of {expected!r}"]
         return [part for pair in zip(expected, actual, strict=False) for part in differences(*pair, where)]
-    kinds = [
-        ("number" if type(value) in (int, float) else type(value).__name__) for value in (expected, actual)
-    ]
+    kinds = [("number" if type(value) in (int, float) else type(value).__name__) for value in (expected, actual)]
     return [] if kinds[0] == kinds[1] or actual is None else [f"{where}: {kinds[1]} instead of {kinds[0]}"]
 
 
@@ -137,9 +133,7 @@ def test_recorded_refusal_says_the_same_sentence(replayed: dict[str, Exchange], 
     assert actual == expected
 
 
-@pytest.mark.parametrize(
-    "name", ["collections-none", "collections", "aliases", "count-exact", "create-alias"]
-)
+@pytest.mark.parametrize("name", ["collections-none", "collections", "aliases", "count-exact", "create-alias"])
 def test_recorded_result_is_the_same(replayed: dict[str, Exchange], name: str) -> None:
     """Where nothing but the data decides the result, it is the recorded one."""
     assert replayed[name].reply.body["result"] == replayed[name].expected["body"]["result"]

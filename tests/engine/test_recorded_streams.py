@@ -49,9 +49,7 @@ STEPS = [("1-full", ["1-full"]), ("2-incremental", ["1-full", "2-incremental"])]
 
 
 @pytest.mark.parametrize(("step", "steps"), STEPS)
-def test_recorded_streams_restore_every_point(
-    recorded: Path, tmp_path: Path, step: str, steps: list[str]
-) -> None:
+def test_recorded_streams_restore_every_point(recorded: Path, tmp_path: Path, step: str, steps: list[str]) -> None:
     """Streams of a real server, merged and placed, open with every point exactly as recorded."""
     for number, state in enumerate(streams(recorded, *steps)):
         state.place(tmp_path / str(number))

@@ -59,9 +59,7 @@ def test_unreachable_location_is_refused(engine: Engine) -> None:
     assert engine.call("GET", "/collections/none").status == 404
 
 
-def test_snapshot_is_restored_at_start(
-    engine: Engine, engine_argv: Sequence[str], filled: str, tmp_path: Path
-) -> None:
+def test_snapshot_is_restored_at_start(engine: Engine, engine_argv: Sequence[str], filled: str, tmp_path: Path) -> None:
     """`--snapshot FILE:NAME` serves the collection under that name from the first answer on."""
     file = tmp_path / "file.snapshot"
     file.write_bytes(snapshot(engine, filled)[1])
@@ -69,9 +67,7 @@ def test_snapshot_is_restored_at_start(
         assert second.points("again") == engine.points(filled)
 
 
-def test_recorded_snapshot_is_restored_at_start(
-    engine_argv: Sequence[str], recorded: Path, tmp_path: Path
-) -> None:
+def test_recorded_snapshot_is_restored_at_start(engine_argv: Sequence[str], recorded: Path, tmp_path: Path) -> None:
     """The stock snapshot of a real server gives every point as recorded."""
     file = recorded / "streams" / "stock.snapshot"
     points = json.loads((recorded / "points" / "3-after-optimizer.json").read_text())
@@ -80,9 +76,7 @@ def test_recorded_snapshot_is_restored_at_start(
 
 
 @pytest.mark.parametrize("size", [0, 1000, 30_000])
-def test_cut_snapshot_ends_the_start(
-    engine_argv: Sequence[str], recorded: Path, tmp_path: Path, size: int
-) -> None:
+def test_cut_snapshot_ends_the_start(engine_argv: Sequence[str], recorded: Path, tmp_path: Path, size: int) -> None:
     """A file that is empty or cut inside a member: exit 101, and half a collection left lying."""
     file = tmp_path / "cut.snapshot"
     file.write_bytes((recorded / "streams" / "stock.snapshot").read_bytes()[:size])

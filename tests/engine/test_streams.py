@@ -17,9 +17,7 @@ Vector = list[float]
 
 def stream(engine: Engine, collection: str, manifests: dict[str, Any], shard: int = 0) -> bytes | None:
     """Ask for what `manifests` lack; answer the archive, or None when nothing is new."""
-    reply = engine.call(
-        "POST", f"/collections/{collection}/shards/{shard}/snapshot/partial/create", manifests
-    )
+    reply = engine.call("POST", f"/collections/{collection}/shards/{shard}/snapshot/partial/create", manifests)
     assert reply.status in (200, 304), reply.body
     return reply.raw if reply.status == 200 else None
 
@@ -31,13 +29,9 @@ def full(engine: Engine, collection: str) -> ShardState:
     return ShardState().apply(archive)
 
 
-def restored(
-    engine: Engine, argv: Sequence[str], folder: Path, collection: str, *shards: ShardState
-) -> Engine:
+def restored(engine: Engine, argv: Sequence[str], folder: Path, collection: str, *shards: ShardState) -> Engine:
     """Answer an engine, ready and yet to be ended, on nothing but what the streams carried."""
-    place_collection(
-        engine.storage / "collections" / collection, folder / "storage/collections" / collection, shards
-    )
+    place_collection(engine.storage / "collections" / collection, folder / "storage/collections" / collection, shards)
     return Engine(argv, folder, {})
 
 
@@ -111,8 +105,9 @@ def test_members_stand_in_the_recorded_order(engine: Engine, filled: str) -> Non
     assert archive is not None
     members = names(archive)
     tail = [name for name in members if not name.startswith("segments/")]
-    assert [name.split("-")[0] for name in tail if name != "oldest_clocks.json"] == [
-        "newest_clocks.json",
+    clocks = [name for name in tail if name.endswith("_clocks.json")]
+    assert tail[: len(clocks)] == clocks
+    assert [name.split("-")[0] for name in tail[len(clocks) :]] == [
         "wal",
         "wal/closed",
         "replica_state.json",
@@ -151,9 +146,7 @@ def test_same_manifest_is_not_modified(engine: Engine, filled: str) -> None:
 def test_effective_write_ends_not_modified(engine: Engine, filled: str) -> None:
     """One changed payload is enough for the next stream to be one."""
     manifests = full(engine, filled).manifests
-    engine.result(
-        "POST", f"/collections/{filled}/points/payload?wait=true", {"payload": {"z": 1}, "points": [3]}
-    )
+    engine.result("POST", f"/collections/{filled}/points/payload?wait=true", {"payload": {"z": 1}, "points": [3]})
     assert stream(engine, filled, manifests) is not None
 
 
@@ -249,9 +242,7 @@ def test_missing_segment_state_ends_the_start(
 ) -> None:
     """Without a `segment.json` the engine exits with 101 and leaves the folder."""
     state = full(engine, filled)
-    state.files = {
-        name: content for name, content in state.files.items() if not name.endswith("segment.json")
-    }
+    state.files = {name: content for name, content in state.files.items() if not name.endswith("segment.json")}
     started = restored(engine, engine_argv, tmp_path, filled, state)
     try:
         assert started.process.wait(20) == 101
@@ -260,9 +251,7 @@ def test_missing_segment_state_ends_the_start(
     assert (tmp_path / "storage/collections" / filled / "config.json").exists()
 
 
-def test_flipped_bit_goes_unnoticed(
-    engine: Engine, engine_argv: Sequence[str], filled: str, tmp_path: Path
-) -> None:
+def test_flipped_bit_goes_unnoticed(engine: Engine, engine_argv: Sequence[str], filled: str, tmp_path: Path) -> None:
     """A changed vector file is served as if it were right: only hashes protect a backup."""
     state = full(engine, filled)
     (name,) = (name for name in state.files if name.endswith("vector_storage/vectors/chunk_0.mmap"))

@@ -85,9 +85,7 @@ class Engine:
             parsed = reply.json()
         except requests.JSONDecodeError:
             parsed = reply.text
-        return Reply(
-            reply.status_code, parsed, reply.content, {k.lower(): v for k, v in reply.headers.items()}
-        )
+        return Reply(reply.status_code, parsed, reply.content, {k.lower(): v for k, v in reply.headers.items()})
 
     def result(self, method: str, path: str, body: Any = None) -> Any:
         """Send one request that must succeed; answer its result."""

@@ -34,9 +34,7 @@ class ShardState:
                 else:
                     carried[member.name] = content.read()
         merged = self.files | carried
-        kept = {
-            name: content for name, content in merged.items() if name in carried or _named(name, manifests)
-        }
+        kept = {name: content for name, content in merged.items() if name in carried or _named(name, manifests)}
         return ShardState(kept, manifests)
 
     def place(self, shard: Path) -> None:

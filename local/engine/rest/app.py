@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 from local.engine.access import Access, Keys
 from local.engine.node import Node
 from local.engine.options import Options
-from local.engine.refusal import Json, Refusal, malformed
+from local.engine.refusal import Json, Refusal, as_refusal, malformed
 from local.engine.rest import snapshots, streams
 from local.engine.rest.calls import ROUTES, Answer, Call
 from local.engine.telemetry import metrics, telemetry
@@ -81,16 +81,14 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = time.perf_counter()
     try:
         return await handler(request)
-    except Refusal as refusal:
-        status, text = refusal.status, refusal.text
     except web.HTTPMethodNotAllowed:
         return web.Response(status=404)
     except web.HTTPException as error:
         return web.Response(status=error.status)
-    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-        # A body of the right syntax and the wrong form: the real server's parser says so in its own words.
-        status, text = 400, f"Format error in JSON body: {error}"
-    return web.json_response({"status": {"error": text}, "time": time.perf_counter() - started}, status=status)
+    except Exception as error:  # noqa: BLE001  (the boundary: every failure has Qdrant's form)
+        refusal = as_refusal(error)
+    body = {"status": {"error": refusal.text}, "time": time.perf_counter() - started}
+    return web.json_response(body, status=refusal.status)
 
 
 def _guard(keys: Keys) -> Middleware:

@@ -10,7 +10,7 @@ import grpc
 from local.engine.access import Access, Keys
 from local.engine.node import Node
 from local.engine.options import Options
-from local.engine.refusal import Refusal
+from local.engine.refusal import as_refusal
 from local.engine.rpc.collections import collections_service
 from local.engine.rpc.points import points_service
 from local.engine.rpc.stubs import grpc_messages as messages
@@ -69,7 +69,8 @@ def _handler(name: str, method: Method, keys: Keys, pool: Executor) -> Callable[
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"Forbidden: {why}")
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, method, request)
-        except Refusal as refusal:
+        except Exception as error:  # noqa: BLE001  (the boundary: every failure has Qdrant's code)
+            refusal = as_refusal(error)
             await context.abort(_CODES.get(refusal.status, grpc.StatusCode.INTERNAL), refusal.text)
 
     return handle
