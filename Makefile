@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := runtime components deployment local policy/rules.py tests bench __main__.py
+SOURCES := runtime components deployment local policy tests bench __main__.py
 
 .PHONY: help
 help: ## this list
