@@ -30,7 +30,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Return the virtual time in seconds."""
         return self._now
 
-    def run_in_executor(self, executor: object, func: Callable[..., T], *args: object) -> asyncio.Future[T]:  # type: ignore[override]
+    def run_in_executor(self, executor: object, func: Callable[..., T], *args: object) -> asyncio.Future[T]:
         """Call it here and now: a thread's progress would depend on the machine."""
         del executor
         future: asyncio.Future[T] = self.create_future()
@@ -64,7 +64,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 handle._run()
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Cancelled timers are passed over when their turn comes."""
+        """Leave it where it is: it is passed over when its turn comes."""
 
     def _process_events(self, event_list: object) -> None:
         """There are no events from outside."""
