@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := runtime components local tests bench __main__.py
+SOURCES := runtime components deployment local policy/rules.py tests bench __main__.py
 
 .PHONY: help
 help: ## this list
@@ -55,6 +55,19 @@ format: $(VENV)/.base ## put the sources into the house's form
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
+.PHONY: inventory
+inventory: setup ## renew what is generated from the infrastructure: Pulumi.yaml, option tables, inventories
+	@$(BIN)/python -W ignore -m tests.infra.renew
+
+.PHONY: policy
+policy: ## the policy pack's own environment, for `pulumi preview --policy-pack policy`
+	@test -x policy/.venv/bin/python || $(PYTHON) -m venv policy/.venv
+	@policy/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r policy/requirements.txt
+
+.PHONY: verify-deployment
+verify-deployment: setup ## check a live deployment: make verify-deployment STACK=dev
+	@$(BIN)/python -m deployment --stack "$(or $(STACK),dev)"
+
 .PHONY: bench
 bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
 	@$(BIN)/python -m bench
@@ -77,5 +90,6 @@ lock: $(VENV)/.base ## compile pyproject's groups into requirements/, with hashe
 .PHONY: lock-with
 lock-with:
 	@$(COMPILE) --group infra -o requirements/infra.txt
+	@$(COMPILE) --group policy -o policy/requirements.txt
 	@$(COMPILE) --group runtime -c requirements/infra.txt -o requirements/runtime.txt
 	@$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/infra.txt -o requirements/dev.txt

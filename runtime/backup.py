@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from runtime import changes
 from runtime.changes import Delta, Scope
@@ -15,7 +15,7 @@ from runtime.composition import Base, Capture, Instant, Position, Taken, compose
 from runtime.edge.gate import Gate
 from runtime.engine import storage as layout
 from runtime.engine.process import Engine
-from runtime.engine.stream import ShardStream, open_stream
+from runtime.engine.stream import ShardStream
 from runtime.errors import EngineError
 from runtime.repository import names
 from runtime.repository.manifest import PackEntry, SegmentManifests, ShardEntry
@@ -33,14 +33,27 @@ class Busy(Exception):
     """Writes in flight did not end in time, so there is no moment to take; try again soon."""
 
 
-class Backups:
-    """Takes backups of one engine into one repository, one at a time."""
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
-    def __init__(self, settings: Settings, engine: Engine, gate: Gate, repository: Repository) -> None:
+
+class Backups:
+    """Takes backups of one engine into one repository, one at a time. `wall_clock` is for people: nothing trusts it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        gate: Gate,
+        repository: Repository,
+        *,
+        wall_clock: Callable[[], dt.datetime] = _utc_now,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._gate = gate
         self._repository = repository
+        self._wall_clock = wall_clock
         self._numbered = (0, 0)
         self._numbers = itertools.count()
 
@@ -73,7 +86,7 @@ class Backups:
                 # After the first bytes: the streams have waited for the engine's update queue, so the count is theirs.
                 if quiet and layout.counts_everything(capture.config):
                     capture.points = await self._engine.admin.count(name)
-            return Instant(written, collections, aliases, captures, loop.time() - started)
+            return Instant(self._wall_clock(), written, collections, aliases, captures, loop.time() - started)
 
     def _is_kept(self, collection: str) -> bool:
         return not self._settings.collections or collection in self._settings.collections
@@ -92,8 +105,7 @@ class Backups:
 
         async def open_one(name: str, shard: str, known: SegmentManifests) -> None:
             async with limit:
-                admin = self._engine.admin
-                stream = await asyncio.to_thread(open_stream, admin.port, admin.api_key, name, shard, known)
+                stream = await asyncio.to_thread(self._engine.stream, name, shard, known)
                 if stream is not None:
                     open_streams.callback(stream.close)
                 captures[name].streams[shard] = stream
@@ -121,7 +133,7 @@ class Backups:
                 shards[name][shard] = known
                 return
             async with limit:
-                pack = names.pack(position.epoch, position.seq, self._number(position), dt.datetime.now(dt.UTC))
+                pack = names.pack(position.epoch, position.seq, self._number(position), instant.at)
                 source = PackSource(pack, TarStream(stream), layout.placed, known.files if known else {})
                 if await asyncio.to_thread(source.has_anything):
                     info = await self._repository.write_pack(pack, _WholeStream(source, stream))

@@ -35,7 +35,8 @@ class Child:
         """Ask it to end, wait so long, then kill it. Returns its exit status (negative: the signal)."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(asyncio.shield(self.exited), grace_seconds)
+            async with asyncio.timeout(grace_seconds):
+                return await asyncio.shield(self.exited)
         self._signal(signal.SIGKILL)
         return await self.exited
 

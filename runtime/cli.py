@@ -13,6 +13,11 @@ from typing import Any
 import click
 
 from runtime import logs
+from runtime.commands.doctor import doctor
+from runtime.commands.export import export
+from runtime.commands.prune import prune
+from runtime.commands.repair import repair
+from runtime.commands.rollback import rollback
 from runtime.commands.terminal import (
     EXIT_CODES,
     as_json,
@@ -163,5 +168,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify,):
+for command in (verify, prune, rollback, repair, export, doctor):
     cli.add_command(command)

@@ -62,6 +62,7 @@ class Capture:
 class Instant:
     """Everything that was decided while writes were held."""
 
+    at: dt.datetime
     written: Written
     collections: list[str]
     aliases: dict[str, str]
@@ -123,7 +124,7 @@ def compose(
         epoch=position.epoch,
         seq=position.seq,
         parent=base.name,
-        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        created_at=instant.at.isoformat(timespec="milliseconds"),
         reason=position.reason,
         qdrant_version=qdrant_version,
         writer=position.writer,

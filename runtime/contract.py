@@ -54,6 +54,24 @@ METRICS_ROUTE: Final = "/api/metrics"
 
 # The one object that is ever overwritten; the infrastructure grants the overwrite on this name alone.
 HEAD_OBJECT: Final = "HEAD"
+# Folders of the repository below its prefix: the infrastructure grants deletion in them, to pruning alone.
+VERIFIED_FOLDER: Final = "verified"
+REPOSITORY_FOLDERS: Final = ("manifests", "packs", VERIFIED_FOLDER, "journal", "exports")
+
+# The one folder that the image writes to: Qdrant's storage is below it, Cloud Run mounts memory or a disk there.
+DATA_DIR: Final = "/data"
+
+# Events that somebody is told of, by the name in the log line's `event`.
+EVENTS: Final = {
+    "backup_committed": "backup.committed",
+    "backup_failed": "backup.failed",
+    "store_failing": "store.failing",
+    "writes_unsaved": "shutdown.unsaved",
+    "restore_damaged": "restore.damaged",
+    "serve_failed": "serve.failed",
+    "child_gave_up": "child.gave_up",
+    "writer_fenced": "writer.fenced",
+}
 
 
 def environment(

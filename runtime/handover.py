@@ -6,11 +6,10 @@ side, yielding, is the supervisor's, since it takes a backup.
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
-from runtime.replica import Replica
 from runtime.repository.head import Head, Request
 from runtime.repository.repository import HeadState, Superseded
 
@@ -23,13 +22,29 @@ class Declined(Exception):
     """The writer has writes of its own and keeps the lineage."""
 
 
+class Local(Protocol):
+    """The local copy, as far as a turn needs one."""
+
+    def holds(self, newest: str | None) -> bool:
+        """Whether it is what a lineage restores whose HEAD names `newest`."""
+
+    async def place(self, head: Head) -> object:
+        """Bring it to the lineage's newest backup."""
+
+    async def place_nothing(self) -> object:
+        """Make it empty."""
+
+    async def start(self) -> None:
+        """Start an engine on it, unless one runs, and compare it with the backup."""
+
+
 class Turn:
     """One attempt of an instance to become the writer; without `restores` it starts empty, as a person decided."""
 
     def __init__(
         self,
         lineage: Lineage,
-        replica: Replica,
+        replica: Local,
         *,
         timeout_seconds: float,
         clock: Callable[[], float],
@@ -107,8 +122,7 @@ class Turn:
             await self._replica.place_nothing()
         elif not self._replica.holds(state.head.manifest):
             await self._replica.place(state.head)
-        if not self._replica.engine.running:
-            await self._replica.start()
+        await self._replica.start()
         try:
             await self._lineage.claim(state)
         except Superseded:

@@ -6,7 +6,6 @@ child processes' deaths: those are the supervisor's.
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from enum import StrEnum
 from runtime import selection
 from runtime.backup import Backups
 from runtime.changes import Delta
+from runtime.clock import suspended_clock
 from runtime.composition import Base
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate, Refused
@@ -154,13 +154,16 @@ class Instance:
 
     async def finish(self, *, seconds: float) -> None:
         """Stop taking writes and save what is unsaved, as far as the time allows. Never raises for what it cannot."""
-        was_writer = self.lineage.is_writer
         self.role = Role.DRAINING
         self.gate.refuse("the instance is shutting down", retry_after=1)
-        if not was_writer:
+        if self._promotion is not None:
+            self._promotion.cancel()  # it would claim, and open, on the way out
+        if not self.lineage.is_writer:
             return
         try:
             async with asyncio.timeout(seconds):
+                if not self.replica.engine.running:
+                    await self.restart_engine()
                 await self.gate.drained(seconds=min(_DRAIN_SECONDS, seconds / 4))
                 self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
                 saved = await self.writing.save("shutdown", clean=True, must=True)
@@ -238,6 +241,7 @@ class Instance:
     async def _promoted(self) -> None:
         if self._promotion is None or not self._is_promoting:
             self._promotion = asyncio.create_task(self._promote())
+            self._promotion.add_done_callback(_noted)
             with contextlib.suppress(StoreError, IntegrityError):  # the promotion itself will say so
                 await self.lineage.look()
         asked = self.lineage.request
@@ -245,7 +249,8 @@ class Instance:
             # The traffic is about to go there; what is held here would only be late.
             raise Refused("another instance is starting and takes over", retry_after=1)
         try:
-            await asyncio.wait_for(asyncio.shield(self._promotion), _WRITE_WAITS_SECONDS)
+            async with asyncio.timeout(_WRITE_WAITS_SECONDS):
+                await asyncio.shield(self._promotion)
         except TimeoutError:
             raise Refused("another instance writes; it was asked to hand over", retry_after=1) from None
         except Declined:
@@ -359,6 +364,7 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
     )
 
 
-def suspended_clock() -> float:
-    """Return seconds that go on while the machine is suspended, which the monotonic clock does not promise."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+def _noted(promotion: asyncio.Task[None]) -> None:
+    """Take note of how a promotion ended: whoever waited for it may have given up."""
+    if not promotion.cancelled() and (error := promotion.exception()) is not None:
+        log.info("handover.not_taken", message=f"Did not become the writer: {error!r}")

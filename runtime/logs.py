@@ -45,24 +45,36 @@ def _plain(value: Any) -> str | int | None:
     return value if isinstance(value, str | int | None) else str(value)
 
 
+_PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    structlog.processors.format_exc_info,
+    _to_cloud_logging,
+    _line,
+]
+
+
 def configure(level: str) -> None:
     """Set up logging for the process. Lines from libraries are put into the same form."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        structlog.processors.format_exc_info,
-        _to_cloud_logging,
-        _line,
-    ]
     structlog.configure(
-        processors=shared,
+        processors=_PROCESSORS,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_library_event, *shared]))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_library_event, *_PROCESSORS]))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def configure_for_command() -> None:
+    """Set up logging for a command: its standard output is its answer, so warnings and worse go to standard error."""
+    structlog.configure(
+        processors=_PROCESSORS,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
 
 
 def _library_event(_logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

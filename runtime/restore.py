@@ -64,7 +64,7 @@ def _write_small_files(manifest: Manifest, storage: Path) -> None:
 
 async def _download(repository: Repository, wanted: list[Target], progress: Progress) -> None:
     """Fetch all files, several ranges at a time; the first failure ends the others."""
-    waiting = iter(_runs(wanted))
+    waiting = iter(runs(wanted))
 
     async def work() -> None:
         for pack, run in waiting:
@@ -86,7 +86,7 @@ async def _download(repository: Repository, wanted: list[Target], progress: Prog
         raise failures.exceptions[0] from failures
 
 
-def _runs(wanted: Iterable[Target]) -> Iterator[tuple[str, list[Target]]]:
+def runs(wanted: Iterable[Target]) -> Iterator[tuple[str, list[Target]]]:
     """Group files into ranges of one pack each, in pack order."""
     run: list[Target] = []
     for target in sorted(wanted, key=lambda target: (target.entry.pack, target.entry.offset, target.path)):

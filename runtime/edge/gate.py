@@ -5,6 +5,7 @@ carry the requests through it. Decides nothing about leadership: `acknowledge` i
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -100,29 +101,25 @@ class Gate:
         """
         self._open.clear()
         try:
-            try:
-                await asyncio.wait_for(self._idle.wait(), drain_seconds)
-            except TimeoutError:
-                yield False
-            else:
-                yield True
+            yield await self.drained(seconds=drain_seconds)
         finally:
             self._open.set()
 
     async def drained(self, *, seconds: float) -> bool:
         """Wait until no write is in flight; False when some still were after `seconds`."""
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+        # Not `wait_for`: Python 3.11's forgets a cancellation that comes together with what it waits for.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        return self._idle.is_set()
 
     async def enter(self) -> None:
         """Wait out a hold, then take a place for one write. Raises Refused; else `leave` must follow."""
         if not self._open.is_set() and self._refusal is None:
             self.held_count += 1
             try:
-                await asyncio.wait_for(self._open.wait(), self._hold_limit)
+                async with asyncio.timeout(self._hold_limit):
+                    await self._open.wait()
             except TimeoutError:
                 self._refuse_now(Refused("a backup is taking its position", retry_after=1))
         if self._refusal is not None:

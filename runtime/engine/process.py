@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 from runtime import children
 from runtime.engine.admin import Admin
+from runtime.engine.stream import ShardStream, open_stream
 from runtime.errors import ConfigError, EngineError
+from runtime.repository.manifest import SegmentManifests
 from runtime.settings import Settings
 
 # A placed folder is open within half a second whatever its size (measured); a large index read into memory takes
@@ -60,7 +62,8 @@ class Engine:
             "Qdrant", [self._settings.qdrant_bin], environment(self._settings), output=self._output
         )
         try:
-            await asyncio.wait_for(self._ready(self._child), _LONGEST_START_SECONDS)
+            async with asyncio.timeout(_LONGEST_START_SECONDS):
+                await self._ready(self._child)
         except TimeoutError as error:
             await self.stop(grace_seconds=1)
             raise EngineError(f"Qdrant was not ready after {_LONGEST_START_SECONDS:.0f} s") from error
@@ -71,6 +74,10 @@ class Engine:
             self.stopping = True
             await self._child.stop(grace_seconds=grace_seconds)
             self._child = None
+
+    def stream(self, collection: str, shard: str, known: SegmentManifests) -> ShardStream | None:
+        """Open the stream of what a shard holds beyond `known`; None: nothing. Blocking. Raises EngineError."""
+        return open_stream(self.admin.port, self.admin.api_key, collection, shard, known)
 
     async def close(self) -> None:
         """Let go of the connections to it."""
@@ -117,7 +124,8 @@ async def version(settings: Settings) -> str | None:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        output, _ = await asyncio.wait_for(child.communicate(), 10)
+        async with asyncio.timeout(10):
+            output, _ = await child.communicate()
     except TimeoutError:
         child.kill()
         await child.wait()

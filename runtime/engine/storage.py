@@ -72,6 +72,12 @@ def placed(stream_path: str) -> str | None:
     return "/".join((*parts[:2], *parts[3:]))
 
 
+def streamed(placed_path: str) -> str:
+    """Return where in a stream or a stock snapshot a placed file is: the inverse of `placed`."""
+    parts = placed_path.split("/")
+    return placed_path if parts[0] != "segments" else "/".join((*parts[:2], "files", *parts[2:]))
+
+
 def segment_files(manifest: object) -> set[str]:
     """Return the paths below its shard of the files that a segment's manifest lists."""
     match manifest:

@@ -17,6 +17,7 @@ JOURNAL: Final = "journal/"
 EXPORTS: Final = "exports/"
 
 _ID = re.compile(r"\d{8}-\d{10}")
+_PACK = re.compile(r"packs/\d{4}/\d\d/\d\d/(?P<id>\d{8}-\d{10})-\d{4,}\.tar")
 
 
 def backup_id(epoch: int, seq: int) -> str:
@@ -44,3 +45,15 @@ def order(identifier: str) -> tuple[int, int]:
 def pack(epoch: int, seq: int, number: int, now: dt.datetime) -> str:
     """Return the object name of a backup's n-th pack. The day in it is for people; nothing orders by it."""
     return f"{PACKS}{now:%Y/%m/%d}/{backup_id(epoch, seq)}-{number:04d}.tar"
+
+
+def export(collection: str, made_at: dt.datetime) -> str:
+    """Return the object name of a stock snapshot of a collection, as it was at that moment (UTC)."""
+    at = made_at.astimezone(dt.UTC)
+    return f"{EXPORTS}{at:%Y/%m/%d}/{collection}-{at:%Y-%m-%d-%H-%M-%S}.snapshot"
+
+
+def pack_position(name: str) -> tuple[int, int] | None:
+    """Return the (epoch, seq) that a pack was made for, None when the name is no pack's."""
+    match = _PACK.fullmatch(name)
+    return order(match["id"]) if match else None

@@ -1,4 +1,5 @@
 import io
+import datetime as dt
 import json
 from dataclasses import replace
 from typing import Any
@@ -96,7 +97,7 @@ def test_a_stream_of_another_layout_is_refused(path: str) -> None:
 
 def instant(collections: list[str], captures: dict[str, Capture]) -> Instant:
     """Return what a barrier found."""
-    return Instant(WRITTEN, collections, {"now": "a"}, captures, 0.01)
+    return Instant(dt.datetime.now(dt.UTC), WRITTEN, collections, {"now": "a"}, captures, 0.01)
 
 
 def composed(base: Base, found: Instant, shards: dict[str, dict[str, ShardEntry]], **packs: PackEntry) -> Manifest:

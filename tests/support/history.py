@@ -34,6 +34,21 @@ def head(settings: Mapping[str, str]) -> Head:
     return found
 
 
+def replace_head(settings: Mapping[str, str], changed: Head) -> None:
+    """Put another HEAD there."""
+
+    async def swap() -> None:
+        store = open_store(settings["BACKUP_URL"], emulator_host=None, project="tests")
+        try:
+            repository = Repository(store)
+            state = await repository.head()
+            await repository.swap_head(changed, state.generation if state else 0)
+        finally:
+            await store.close()
+
+    asyncio.run(swap())
+
+
 def linear_history(settings: Mapping[str, str]) -> list[Manifest]:
     """Return the committed backups, newest first, after checking that each stands on the one before it."""
     current, manifests, names = asyncio.run(_read(settings))

@@ -14,7 +14,10 @@ from pathlib import Path
 from runtime.backup import Backups
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
+from runtime.engine.process import Engine
+from runtime.instance import Instance
 from runtime.lineage import Lineage
+from runtime.replica import Replica
 from runtime.repository.open import open_store
 from runtime.repository.repository import Repository
 from runtime.scratch import running
@@ -105,13 +108,19 @@ async def workshop(variables: Mapping[str, str]) -> AsyncIterator[Workshop]:
 
 
 async def three_backups(variables: Mapping[str, str]) -> list[str]:
-    """Make three backups of 20, 30 and 30 points in `books`, the last with `films` and an alias; return their ids."""
+    """Make three backups of 20, 30 and 30 points in `books`; return their ids.
+
+    The first also has `drafts`, the last `films` and the alias `library`.
+    """
     made = []
     vectors = {"vectors": {"size": 4, "distance": "Cosine"}}
     async with workshop(variables) as work:
         await work.call("PUT", "/collections/books", vectors)
         await work.points("books", range(20))
+        await work.call("PUT", "/collections/drafts", vectors)
+        await work.points("drafts", range(3))
         made.append(await work.save())
+        await work.call("DELETE", "/collections/drafts")
         await work.points("books", range(20, 30))
         made.append(await work.save())
         await work.call("PUT", "/collections/films", vectors)
@@ -120,3 +129,69 @@ async def three_backups(variables: Mapping[str, str]) -> list[str]:
         await work.call("POST", "/collections/aliases", {"actions": [action]})
         made.append(await work.save())
     return made
+
+
+class NoReads:
+    """The way of reads, where nobody reads."""
+
+    async def open_reads(self) -> None:
+        """Do nothing."""
+
+    async def close_reads(self) -> None:
+        """Do nothing."""
+
+
+class Served:
+    """A running instance without an edge: it restores, claims, saves, hands over."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.settings = Settings.from_env(variables)
+        self.repository = Repository(
+            open_store(self.settings.effective_backup_url, emulator_host=self.settings.emulator_host, project=None)
+        )
+        gate = Gate()
+        lineage = Lineage(self.repository, "served", timeout_seconds=1.0, outage="refuse", clock=time.monotonic)
+        engine = Engine(self.settings, output=2)
+        backups = Backups(self.settings, engine, gate, self.repository)
+        self.instance = Instance(
+            self.settings,
+            name="served",
+            gate=gate,
+            lineage=lineage,
+            replica=Replica(self.settings, engine, self.repository, NoReads()),
+            writing=Writing(self.settings, gate, lineage, backups),
+            clock=time.monotonic,
+        )
+
+    async def write(self, method: str, path: str, body: object) -> None:
+        """Write as a client does, through the gate. Raises Refused."""
+        gate = self.instance.gate
+        await gate.confirm()
+        await gate.enter()
+        try:
+            url = f"http://127.0.0.1:{self.settings.qdrant_http_port}{path}"
+            await asyncio.to_thread(ask, method, url, body)
+            await gate.confirm()
+        finally:
+            gate.leave(Write(Effect.UNKNOWN), Outcome.APPLIED)
+
+
+@asynccontextmanager
+async def served(variables: Mapping[str, str]) -> AsyncIterator[Served]:
+    """Run an instance until the block ends."""
+    running_one = Served(variables)
+    instance = running_one.instance
+    try:
+        await instance.boot()
+        tasks = [asyncio.create_task(instance.watch()), asyncio.create_task(instance.writing.run())]
+        try:
+            yield running_one
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await instance.finish(seconds=5)
+    finally:
+        await instance.replica.engine.stop(grace_seconds=0.3)
+        await instance.replica.engine.close()
+        await running_one.repository.store.close()

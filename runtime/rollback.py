@@ -1,0 +1,75 @@
+"""Going back to an older backup: a new commit with its content.
+
+Owns what is checked and what is committed. Nothing is deleted and nothing is lost: the writer saves everything before
+it hands over, so its last state is a backup too, and a rollback can be rolled back.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+
+from runtime.errors import IntegrityError, NothingThere
+from runtime.repository import names
+from runtime.repository.catalogue import find, require_head
+from runtime.repository.intact import damaged_packs, packs_there
+from runtime.repository.manifest import Manifest
+from runtime.repository.repository import Repository
+from runtime.settings import Settings
+from runtime.taking import taken
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The backup that was gone back to, the newest one before, and the new one (None: a dry run)."""
+
+    to: str
+    newest_before: str
+    now: Manifest
+    then: Manifest
+    committed: str | None
+
+
+async def rollback(repository: Repository, identifier: str, settings: Settings, *, dry_run: bool) -> RolledBack:
+    """Commit an older backup's content as the newest backup.
+
+    Raises NothingThere (no such backup, or it is the newest), IntegrityError (it is damaged), NotTheWriter, StoreError.
+    """
+    state = await require_head(repository)
+    then = await _intact(repository, identifier)
+    newest_name, now = await find(repository, None)
+    newest = names.manifest_id(newest_name) or ""
+    if newest == identifier:
+        raise NothingThere(f"{identifier} is the newest backup already", hint="`list` shows the older ones")
+    if then.lineage != state.head.lineage:
+        raise IntegrityError(f"{identifier} belongs to another lineage than HEAD")
+    if dry_run:
+        return RolledBack(identifier, newest, now, then, None)
+    async with taken(repository, settings, "rollback") as lineage:
+        # Looked at again after the claim: whatever `prune` did before, it saw no claim and we see what it did.
+        then = await _intact(repository, identifier)
+        position = lineage.position("rollback")
+        before = lineage.seen.head.manifest if lineage.seen else None
+        manifest = replace(
+            then,
+            lineage=position.lineage,
+            epoch=position.epoch,
+            seq=position.seq,
+            parent=before,
+            created_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+            reason=position.reason,
+            writer=position.writer,
+            skipped=(),
+        )
+        committed = await lineage.commit(manifest, clean=True)
+    return RolledBack(identifier, names.manifest_id(before or "") or newest, now, then, names.manifest_id(committed))
+
+
+async def _intact(repository: Repository, identifier: str) -> Manifest:
+    _, manifest = await find(repository, identifier)
+    damage = damaged_packs(manifest, await packs_there(repository, manifest))
+    if damage:
+        raise IntegrityError(
+            f"backup {identifier} is damaged: {damage[0].what} {damage[0].problem}"
+            + (f", and {len(damage) - 1} more" if len(damage) > 1 else ""),
+            hint="`python -m runtime verify ID` tells which backups are good",
+        )
+    return manifest

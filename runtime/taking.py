@@ -1,0 +1,66 @@
+"""Taking the lineage over for one commit, by a command that serves nothing.
+
+Owns asking and claiming as a starting instance would, and letting go again. The running writer saves what it has and
+stands by; on its next write it takes the lineage back, from what was committed here.
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+
+from runtime.clock import suspended_clock
+from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure
+from runtime.handover import Turn
+from runtime.lineage import Lineage
+from runtime.repository.head import Head
+from runtime.repository.repository import Repository, Superseded
+from runtime.settings import Settings
+
+# A writer's last commit may take long; somebody else's turn may come first.
+_LONGEST_TURN_SECONDS = 300.0
+
+
+class _NoEngine:
+    """A local copy for who needs none: always right."""
+
+    def holds(self, newest: str | None) -> bool:
+        del newest
+        return True
+
+    async def place(self, head: Head) -> None:
+        """Never asked for: see `holds`."""
+
+    async def place_nothing(self) -> None:
+        """Never asked for: see `holds`."""
+
+    async def start(self) -> None:
+        """Nothing has to run."""
+
+
+@contextlib.asynccontextmanager
+async def taken(repository: Repository, settings: Settings, what: str) -> AsyncIterator[Lineage]:
+    """Become the writer for the duration of the block, which ends with a clean commit.
+
+    When the block fails, the lineage is let go as it was found. Raises NotTheWriter, IntegrityError, StoreError.
+    """
+    timeout = settings.handover_timeout_seconds
+    name = f"{what}-{uuid.uuid4().hex[:12]}"
+    lineage = Lineage(repository, name, timeout_seconds=timeout, outage="refuse", clock=suspended_clock)
+    turn = Turn(lineage, _NoEngine(), timeout_seconds=timeout, clock=suspended_clock, restores=True)
+    try:
+        async with asyncio.timeout(_LONGEST_TURN_SECONDS):
+            await turn.take("start")
+    except TimeoutError:
+        raise NotTheWriter(
+            f"the writer did not hand over within {_LONGEST_TURN_SECONDS:.0f} s",
+            hint="Look at its /health, then run this again",
+        ) from None
+    except Superseded:
+        raise IntegrityError(f"HEAD in {repository} disappeared", hint="`python -m runtime repair`") from None
+    try:
+        yield lineage
+    except RuntimeFailure:
+        with contextlib.suppress(RuntimeFailure):  # the first failure is the one to tell
+            await lineage.release()
+        raise
