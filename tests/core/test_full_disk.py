@@ -6,20 +6,19 @@ import pytest
 
 from runtime.errors import RuntimeFailure, StoreError
 from runtime.repository.manifest import FileEntry
-from runtime.run_sink import Progress, RunSink, Target
+from runtime.run_sink import Progress, RunSink, Target, explained
+
+
+def write_to_full() -> None:
+    """Write to a disk that takes no byte."""
+    with Path("/dev/full").open("wb", buffering=0) as full, explained(Path("/data/x")):
+        full.write(b"12345")
 
 
 def test_a_disk_that_is_full_is_told_with_the_file_and_what_to_do() -> None:
-    """/dev/full takes no byte: the error names it, and is not the store's."""
-    entry = FileEntry("packs/p.tar", 0, 5, (), "0" * 64)
-    sink = RunSink.__new__(RunSink)
-    sink._pack, sink._files, sink._progress = "packs/p.tar", iter(()), Progress()
-    sink._target = Target(Path("/dev/full"), entry)
-    sink._position, sink._offset, sink._length = 0, 0, 5
-
-    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(RuntimeFailure, match="/dev/full") as failure:
-        sink._descriptor = full.fileno()
-        sink.write(b"12345")
+    """/dev/full takes no byte: the error names the file, says what to do, and is not the store's."""
+    with pytest.raises(RuntimeFailure, match="/data/x cannot be placed: No space left") as failure:
+        write_to_full()
 
     assert "give the instance more" in failure.value.hint
     assert not isinstance(failure.value, StoreError)
