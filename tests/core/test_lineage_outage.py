@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from runtime.edge.gate import Refused
-from runtime.errors import StoreUnreachable
+from runtime.errors import IntegrityError, StoreUnreachable
 from runtime.repository import names
 from runtime.settings import StoreOutage
 from tests.support import manifests
@@ -31,7 +31,7 @@ def test_a_commit_with_the_store_down_keeps_its_place() -> None:
 
 
 def test_with_the_store_down_writes_are_refused_with_the_reason() -> None:
-    """Under `refuse` nothing is acknowledged beyond half the time-out without the store, and all is well after it."""
+    """Under `refuse` nothing is acknowledged beyond half the time-out; all is well when the watch has looked again."""
 
     async def story(world: World) -> None:
         """Tell it."""
@@ -42,6 +42,8 @@ def test_with_the_store_down_writes_are_refused_with_the_reason() -> None:
         assert "bucket cannot be asked" in await refused(instance)
         assert instance.lineage.is_writer
         instance.faults.down = False
+        assert "bucket cannot be asked" in await refused(instance)
+        await instance.lineage.look()
         assert await instance.lineage.acknowledge() == 1
 
     run(story)
@@ -61,9 +63,12 @@ def test_with_the_store_down_writes_are_accepted_and_counted_if_so_decided() -> 
         instance.faults.down = False
         whole = world.bucket.objects[names.HEAD].data
         world.bucket.objects[names.HEAD].data = b"damaged"
+        with pytest.raises(IntegrityError):
+            await instance.lineage.look()
         assert "bucket cannot be asked" in await refused(instance)
         world.bucket.objects[names.HEAD].data = whole
         await taken_over(world)
+        await instance.lineage.look()
         assert await refused(instance) == "this instance is not the writer"
         assert instance.lineage.unconfirmed_count == 3
 
