@@ -113,4 +113,5 @@ def test_a_layer_counts_as_a_registry_keeps_it() -> None:
 
 
 def _listing() -> bytes:
+    """Return the names of what the image holds."""
     return json.dumps([{"Layers": ["one/layer.tar", "two/layer.tar", "three/layer.tar"]}]).encode()
