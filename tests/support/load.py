@@ -69,14 +69,14 @@ class Load:
         self.wait_beyond(self.last + 10, within)
 
     def _run(self) -> None:
-        """Write until told to stop."""
+        """Write until the end."""
         with httpx.Client(timeout=15) as http:
             while not self._ended.is_set():
                 self._write(http)
                 self._ended.wait(self._pause)
 
     def _write(self, http: httpx.Client) -> None:
-        """Write once, and note the answer."""
+        """Send one write, and note what came of it."""
         target, number = self.target, self._number
         points = [{"id": n, "vector": [number, 1], "payload": {"n": number}} for n in (REGISTER, number)]
         try:
