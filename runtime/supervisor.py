@@ -30,8 +30,8 @@ _RESTART_WINDOW_SECONDS = 600.0
 _MOST_CANCELLATIONS = 5
 _CANCELLATION_SECONDS = 0.4
 
-# Kept back of the shutdown budget for ending the children.
-_ENDING_SECONDS = 1.3
+# Kept back of the shutdown budget for ending the children, while an upload that had to be given up winds down.
+_ENDING_SECONDS = 2.3
 
 
 class ChildDied(Exception):
