@@ -62,7 +62,7 @@ async def both(bucket: ModelBucket, target: str, settings: Settings, seed: int) 
 
 
 def test_whatever_the_interleaving_the_newest_backup_is_whole(template: Made) -> None:
-    """One of the two sees the other, in 600 interleavings: no commit ever names a pack that is being deleted."""
+    """One of the two sees the other, in 200 interleavings: no commit ever names a pack that is being deleted."""
     settings = Settings.from_env({"BACKUP_URL": "file:///nowhere", "HANDOVER_TIMEOUT_SECONDS": "1"})
     outcomes = set()
 
@@ -80,7 +80,7 @@ def test_whatever_the_interleaving_the_newest_backup_is_whole(template: Made) ->
         there = {info.name: info async for info in repository.objects(names.PACKS)}
         assert damaged_packs(newest, there) == (), f"seed {seed}"
 
-    for seed in range(600):
+    for seed in range(200):
         asyncio.run(run(seed))
     assert {(True, False), (False, True)} <= outcomes
 
