@@ -1,5 +1,5 @@
-import io
 import datetime as dt
+import io
 import json
 from dataclasses import replace
 from typing import Any
