@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runtime import selection
+from runtime import selection, stock_snapshots
 from runtime.backup import Backups
 from runtime.changes import Delta
 from runtime.clock import suspended_clock
@@ -28,6 +28,7 @@ from runtime.repository.head import Head, Request
 from runtime.repository.repository import Repository, Superseded
 from runtime.selection import Start
 from runtime.settings import Settings
+from runtime.stock_snapshots import Target
 from runtime.writing import Saved, Writing
 
 log = get_logger()
@@ -102,6 +103,8 @@ class Instance:
         settings = self._settings
         if (aside := self.replica.set_aside()) is not None:
             log.warning("boot.set_aside", message=f"The storage directory was not empty: its content is now in {aside}")
+        if settings.snapshot_on_start:
+            stock_snapshots.prepare(settings.snapshot_dir)
         while True:
             start, state = await selection.start(
                 self.lineage.repository,
@@ -123,10 +126,19 @@ class Instance:
                 continue
             break
         self._note_restored(start, turn, asyncio.get_running_loop().time() - started)
+        if settings.snapshot_on_start:
+            await self.snapshots("start")
         if settings.instance_role == "reader":
             self._stand_by()
         else:
             self._open()
+
+    async def snapshots(self, reason: str) -> list[Target]:
+        """Write Qdrant's own snapshots of the kept collections to QDRANT_SNAPSHOT_DIR. Raises ConfigError."""
+        settings = self._settings
+        return await stock_snapshots.write_snapshots(
+            self.replica.engine.admin, settings.snapshot_dir, only=settings.collections, reason=reason
+        )
 
     async def restart_engine(self) -> None:
         """Start Qdrant again after it died by itself, writes held meanwhile. Raises EngineError, IntegrityError."""

@@ -42,6 +42,7 @@ class Engine:
         self.admin = Admin(settings.qdrant_http_port, settings.api_key)
         self._child: children.Child | None = None
         self.stopping = False
+        self.version: str | None = None
 
     @property
     def child(self) -> children.Child | None:
@@ -63,6 +64,7 @@ class Engine:
         try:
             async with asyncio.timeout(_LONGEST_START_SECONDS):
                 await self._ready(self._child)
+                self.version = await self.admin.version()
         except TimeoutError as error:
             await self.stop(grace_seconds=1)
             raise EngineError(f"Qdrant was not ready after {_LONGEST_START_SECONDS:.0f} s") from error
