@@ -34,6 +34,8 @@ INSTANCE_ROLE: Final = "INSTANCE_ROLE"
 QDRANT_SNAPSHOT_ON_START: Final = "QDRANT_SNAPSHOT_ON_START"
 QDRANT_SNAPSHOT_DIR: Final = "QDRANT_SNAPSHOT_DIR"
 ALLOWED_CALLERS: Final = "ALLOWED_CALLERS"
+CALLER_AUDIENCES: Final = "CALLER_AUDIENCES"
+SERVICE_ACCESS: Final = "SERVICE_ACCESS"
 RUNTIME_ENVIRONMENT: Final = "RUNTIME_ENVIRONMENT"
 LOG_LEVEL: Final = "LOG_LEVEL"
 
@@ -78,6 +80,8 @@ def environment(
     project: T,
     collections: T,
     allowed_callers: T,
+    caller_audiences: T,
+    service_access: T,
     restore_policy: T,
     backup_max_age_seconds: T,
     runtime_environment: T,
@@ -93,6 +97,8 @@ def environment(
         GOOGLE_CLOUD_PROJECT: project,
         QDRANT_COLLECTION_NAME: collections,
         ALLOWED_CALLERS: allowed_callers,
+        CALLER_AUDIENCES: caller_audiences,
+        SERVICE_ACCESS: service_access,
         RESTORE_POLICY: restore_policy,
         BACKUP_MAX_AGE_SECONDS: backup_max_age_seconds,
         RUNTIME_ENVIRONMENT: runtime_environment,

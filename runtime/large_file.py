@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from runtime.errors import IntegrityError
 from runtime.repository.repository import Repository
-from runtime.run_sink import Progress, Target
+from runtime.run_sink import Progress, Target, explained
 
 PIECE_BYTES = 16 * 1024 * 1024
 _READ_BYTES = 1024 * 1024
@@ -75,8 +75,9 @@ class Piece:
     async def fetch(self, repository: Repository) -> None:
         """Fetch it. Raises IntegrityError, StoreError."""
         entry = self._target.entry
-        self._target.path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(self._target.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        with explained(self._target.path):
+            self._target.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self._target.path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             length = min(PIECE_BYTES, entry.size - self._start)
             await repository.read_range(entry.pack, entry.offset + self._start, length, self)
@@ -88,7 +89,8 @@ class Piece:
         """Take the next bytes of the range."""
         view = memoryview(data)
         while view:
-            written = os.pwrite(self._descriptor, view, self._position)
+            with explained(self._target.path):
+                written = os.pwrite(self._descriptor, view, self._position)
             self._position += written
             self._progress.bytes_done += written
             view = view[written:]

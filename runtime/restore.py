@@ -15,7 +15,7 @@ from runtime.engine import storage as layout
 from runtime.large_file import LargeFile, is_large
 from runtime.repository.manifest import FileEntry, Manifest
 from runtime.repository.repository import Repository
-from runtime.run_sink import Progress, RunSink, Target
+from runtime.run_sink import Progress, RunSink, Target, explained
 
 # Files that lie close together in a pack come in one request; a gap is a few header blocks.
 _WIDEST_GAP = 64 * 1024
@@ -30,7 +30,7 @@ async def place(
 
     Files that are there already are kept when their hash is right, and deleted when the manifest does not name them.
     `untouched` is what was placed there before, if no engine has run on it since: its files are not hashed again.
-    Raises IntegrityError, StoreError.
+    Raises IntegrityError, StoreError, and RuntimeFailure when a file cannot be written.
     """
     targets = _targets(manifest, storage)
     trusted = _targets(untouched, storage) if untouched else {}
@@ -39,7 +39,8 @@ async def place(
     progress.files, progress.bytes = len(wanted), sum(target.entry.stored for target in wanted)
     progress.on_change()
     await _download(repository, wanted, progress)
-    await asyncio.to_thread(_write_small_files, manifest, storage)
+    with explained(storage):
+        await asyncio.to_thread(_write_small_files, manifest, storage)
 
 
 def clear(storage: Path) -> None:

@@ -15,6 +15,7 @@ from runtime.settings import (
     LogLevel,
     RestoreFallback,
     RestorePolicy,
+    ServiceAccess,
     Settings,
     StoreOutage,
 )
@@ -30,6 +31,7 @@ _NAMES = st.text(st.characters(codec="utf-8", exclude_characters=",\0", exclude_
 
 
 def _seconds(low: float, high: float) -> st.SearchStrategy[float]:
+    """Draw a number of seconds."""
     return st.floats(low, high, allow_nan=False)
 
 
@@ -45,6 +47,8 @@ VALUES: Mapping[str, tuple[str, st.SearchStrategy[Any]]] = {
         "collections",
         st.lists(_NAMES.filter(bool), min_size=1, max_size=4).map(tuple),
     ),
+    contract.CALLER_AUDIENCES: ("caller_audiences", st.lists(_WORD, min_size=1, max_size=2).map(tuple)),
+    contract.SERVICE_ACCESS: ("service_access", st.sampled_from(get_args(ServiceAccess))),
     contract.ALLOWED_CALLERS: ("allowed_callers", st.lists(_EMAILS, min_size=1, max_size=3).map(tuple)),
     contract.RESTORE_POLICY: ("restore_policy", st.sampled_from(get_args(RestorePolicy))),
     contract.RESTORE_FALLBACK: ("restore_fallback", st.sampled_from(get_args(RestoreFallback))),
@@ -58,12 +62,8 @@ VALUES: Mapping[str, tuple[str, st.SearchStrategy[Any]]] = {
     contract.HANDOVER_IDLE_SECONDS: ("handover_idle_seconds", _seconds(0, 600)),
     contract.QDRANT_SNAPSHOT_ON_START: ("snapshot_on_start", st.booleans()),
 }
-PORTS = {
-    contract.PORT: "port",
-    contract.AGENT_PORT: "agent_port",
-    contract.QDRANT_HTTP_PORT: "qdrant_http_port",
-    contract.QDRANT_GRPC_PORT: "qdrant_grpc_port",
-}
+_PORT_NAMES = (contract.PORT, contract.AGENT_PORT, contract.QDRANT_HTTP_PORT, contract.QDRANT_GRPC_PORT)
+PORTS = {name: name.lower() for name in _PORT_NAMES}
 
 
 def written(value: Any) -> str:
@@ -77,6 +77,8 @@ def written(value: Any) -> str:
 def environments(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, Any]]:
     """Draw a valid environment of a development machine, and what each field of the settings must be."""
     chosen = draw(st.sets(st.sampled_from(sorted(VALUES)))) | {contract.BACKUP_URL}
+    if contract.ALLOWED_CALLERS in chosen:
+        chosen |= {contract.CALLER_AUDIENCES}
     values = {name: draw(VALUES[name][1]) for name in sorted(chosen)}
     environment = {name: written(value) for name, value in values.items()}
     expected = {VALUES[name][0]: value for name, value in values.items()}
@@ -122,6 +124,7 @@ WRONG = {
     contract.RESTORE_FALLBACK: ["newest"],
     contract.STORE_OUTAGE: ["ignore"],
     contract.INSTANCE_ROLE: ["writer"],
+    contract.SERVICE_ACCESS: ["internal"],
     contract.RUNTIME_ENVIRONMENT: ["prod"],
     contract.LOG_LEVEL: ["info", "TRACE"],
     contract.BACKUP_MAX_AGE_SECONDS: ["0", "-1", "nan", "inf", "1e9", "soon"],
@@ -167,6 +170,7 @@ CONTRADICTIONS: list[tuple[dict[str, str], str]] = [
     ({"QDRANT_READ_ONLY_API_KEY": "k"}, "QDRANT_API_KEY: is missing while"),
     ({"RUNTIME_ENVIRONMENT": "production"}, "QDRANT_API_KEY: is missing in production"),
     ({"RUNTIME_ENVIRONMENT": "production"}, "BACKUP_URL: a directory is lost"),
+    ({"ALLOWED_CALLERS": "a@b.c"}, "CALLER_AUDIENCES: is missing while ALLOWED_CALLERS is set"),
     ({"QDRANT__SERVICE__API_KEY": "k"}, "QDRANT__SERVICE__API_KEY: is set by the runtime: use QDRANT_API_KEY"),
     ({"QDRANT__SERVICE__HTTP_PORT": "1"}, "use QDRANT_HTTP_PORT instead"),
 ]
@@ -220,6 +224,8 @@ def test_what_a_deployment_sets_is_what_the_container_reads() -> None:
         project="project",
         collections="a,b",
         allowed_callers="caller@project.iam.gserviceaccount.com",
+        caller_audiences="https://service.example",
+        service_access="public",
         restore_policy="required",
         backup_max_age_seconds="30",
         runtime_environment="production",
