@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := runtime components deployment local policy/rules.py tests bench __main__.py
+SOURCES := runtime components deployment local policy tests bench __main__.py
 
 .PHONY: help
 help: ## this list
@@ -40,6 +40,10 @@ demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENG
 .PHONY: test
 test: setup ## all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… for another run of chance)
+	@SOAK_CYCLES=$(or $(CYCLES),500) $(BIN)/python -m pytest -s tests/instance/test_soak.py
 
 .PHONY: check
 check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling

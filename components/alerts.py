@@ -38,6 +38,7 @@ class MetricAlert:
     aligner: str
     reducer: str
     advice: str
+    absence_counts: bool = False
 
 
 def revision_log(service: str) -> str:
@@ -139,6 +140,7 @@ def metric_alerts(service: str, *, min_instances: int, startup_seconds: int) -> 
                 "ALIGN_MAX",
                 "REDUCE_SUM",
                 "Nothing serves. The newest revision's log says why it does not start.",
+                absence_counts=True,
             )
         )
     return tuple(alerts)

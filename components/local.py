@@ -80,19 +80,23 @@ class LocalStack(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         volume = docker.Volume(f"{name}-objects", name=f"{args.place.names.service}-objects", opts=child)
         image = docker.RemoteImage(f"{name}-emulator-image", name=_EMULATOR_IMAGE, keep_locally=True, opts=child)
-        command = [
+        port = str(_EMULATOR_PORT)
+        # Its own address is also what it puts into the addresses of uploads.
+        serving = [
             "-scheme",
             "http",
             "-port",
-            str(_EMULATOR_PORT),
+            port,
             "-public-host",
-            f"bucket:{_EMULATOR_PORT}",
+            f"bucket:{port}",
+            "-external-url",
+            EMULATOR_ADDRESS,
         ]
         return docker.Container(
             f"{name}-emulator",
             name=f"{args.place.names.service}-bucket",
             image=image.image_id,
-            command=[*command, "-backend", "filesystem", "-filesystem-root", "/storage"],
+            command=[*serving, "-backend", "filesystem", "-filesystem-root", "/storage"],
             # The emulator makes a bucket of each folder it finds in /data when it starts.
             uploads=[
                 docker.ContainerUploadArgs(file=f"/data/{args.place.names.bucket}/.bucket", content="made by pulumi\n")

@@ -105,6 +105,8 @@ class Monitoring(pulumi.ComponentResource):
                 comparison=alert.comparison,
                 threshold_value=alert.bound,
                 duration=f"{alert.duration_seconds}s",
+                # With no instance at all there is no data either, and that is the alarm.
+                evaluation_missing_data="EVALUATION_MISSING_DATA_ACTIVE" if alert.absence_counts else None,
                 aggregations=[
                     monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
                         alignment_period=_ALIGNMENT,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runtime.composition import Position
 from runtime.edge.gate import Refused
-from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError
+from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError, StoreUnreachable
 from runtime.repository.head import Head, Request
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository, Superseded
@@ -49,6 +49,7 @@ class Lineage:
         self._fresh_until = float("-inf")
         self._yielding = False
         self._pending: Manifest | None = None
+        self._failure: StoreError | IntegrityError | None = None
         self._reading: asyncio.Task[RuntimeFailure | None] | None = None
         self._swapping = asyncio.Lock()
 
@@ -76,9 +77,25 @@ class Lineage:
     async def look(self) -> HeadState | None:
         """Read HEAD and take note of it. Raises StoreError, IntegrityError."""
         sent = self._clock()
-        found = await self.repository.head()
+        try:
+            found = await self.repository.head()
+        except (StoreError, IntegrityError) as error:
+            self._failure = error
+            raise
         self._note(found, sent)
         return found
+
+    async def look_briefly(self) -> HeadState | None:
+        """Look, but wait no longer for the store than an acknowledgement may rely on what was read before.
+
+        Raises StoreError, IntegrityError.
+        """
+        try:
+            async with asyncio.timeout(self._timeout / 2):
+                return await self.look()
+        except TimeoutError as error:
+            self._failure = StoreUnreachable(f"{self.repository} did not answer within {self._timeout / 2:g} s")
+            raise self._failure from error
 
     async def acknowledge(self) -> int:
         """Return the epoch when a write may be acknowledged: HEAD was seen to be ours within half the time-out.
@@ -181,8 +198,10 @@ class Lineage:
             raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
 
     async def _read(self) -> RuntimeFailure | None:
+        if self._failure is not None:  # it is looked again on a schedule; no write waits for a store known to fail
+            return self._failure
         try:
-            await self.look()
+            await self.look_briefly()
         except (StoreError, IntegrityError) as error:
             return error
         return None
@@ -220,6 +239,7 @@ class Lineage:
         if self.seen is not None and found is not None and found.generation < self.seen.generation:
             return
         self.seen = found
+        self._failure = None
         if self._epoch is None:
             return
         ours = found is not None and found.head.holder == self.instance and found.head.epoch == self._epoch

@@ -62,6 +62,7 @@ class Writing:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._pending: Taken | None = None
+        self._saving: asyncio.Task[object] | None = None
         self._skipped: tuple[str, ...] = ()
         gate.on_write = self._on_write
 
@@ -90,6 +91,7 @@ class Writing:
         Raises Busy, NotTheWriter, StoreError, EngineError, IntegrityError; what was not committed stays unsaved.
         """
         async with self._lock:
+            self._saving = asyncio.current_task()
             started = asyncio.get_running_loop().time()
             oldest = started if self.unsaved_since is None else self.unsaved_since
             try:
@@ -126,6 +128,11 @@ class Writing:
                 )
                 _log_committed(reason, saved, self.base)
             return saved
+
+    def give_way(self) -> None:
+        """Cancel the backup under way, whoever asked for it: the last one holds what it would have, and more."""
+        if self._lock.locked() and self._saving is not None:
+            self._saving.cancel()
 
     async def run(self) -> None:
         """Save whenever it is due, for as long as the process lives."""

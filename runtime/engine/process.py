@@ -5,6 +5,7 @@ Owns its start, its readiness and its end. Whether it is started again is the su
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 from runtime import children
 from runtime.container import allowance, disk_left, is_memory_disk
@@ -29,9 +30,10 @@ class Engine:
     `output`: the descriptor its lines go to, for a command whose own output is read by a program.
     """
 
-    def __init__(self, settings: Settings, *, output: int | None = None) -> None:
+    def __init__(self, settings: Settings, *, output: int | None = None, arguments: Sequence[str] = ()) -> None:
         self._settings = settings
         self._output = output
+        self._command = [settings.qdrant_bin, *arguments]
         self.admin = Admin(settings.qdrant_http_port, settings.api_key)
         self._child: children.Child | None = None
         self.stopping = False
@@ -53,9 +55,7 @@ class Engine:
             await _refuse_taken(port)
         self._settings.storage_dir.mkdir(parents=True, exist_ok=True)
         self.stopping = False
-        self._child = await children.start(
-            "Qdrant", [self._settings.qdrant_bin], environment(self._settings), output=self._output
-        )
+        self._child = await children.start("Qdrant", self._command, environment(self._settings), output=self._output)
         try:
             async with asyncio.timeout(_LONGEST_START_SECONDS):
                 await self._ready(self._child)

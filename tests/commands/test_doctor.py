@@ -1,11 +1,14 @@
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from local.bucket import bucket_emulator
+from runtime.doctor import Doctor, Verdict
+from runtime.repository.store import ObjectInfo
 from tests.commands.conftest import Command, Made, Ran
+from tests.support.model_store import ModelBucket, ModelStore
 from tests.support.strict_gcs import StrictGcs, strict_gcs
 
 
@@ -85,6 +88,48 @@ def test_a_bucket_that_refuses_everything_fails_at_once(strict: StrictGcs, comma
     assert ran.code == 6
     assert "1 of 1 probes failed" in ran.out
     assert "storage.objects.create" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("verb", "probe"),
+    [
+        ("swap", "compare-and-swap"),
+        ("write_new", "create if absent"),
+        ("read", "read after write"),
+        ("list", "list after write"),
+    ],
+)
+def test_a_store_that_breaks_a_promise_fails_that_probe(verb: str, probe: str) -> None:
+    """Two swaps from one generation, a create over something, a stale read, a stale listing."""
+
+    class Lax(ModelStore):
+        """Breaks one promise."""
+
+        async def swap(self, name: str, data: bytes, generation: int) -> ObjectInfo:
+            """Swap whatever is there."""
+            if verb == "swap":
+                return self.bucket.put(self.client_id, verb, name, data, self.bucket.get(name).generation)
+            return await super().swap(name, data, generation)
+
+        async def write_new(self, name: str, data: bytes) -> ObjectInfo:
+            """Write over what is there."""
+            if verb == "write_new" and name in self.bucket.objects:
+                return await super().swap(name, data, self.bucket.get(name).generation)
+            return await super().write_new(name, data)
+
+        async def read(self, name: str) -> tuple[bytes, int]:
+            """Answer with what was there a while ago."""
+            data, generation = await super().read(name)
+            return (data, generation - 1) if verb == "read" else (data, generation)
+
+        async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+            """Leave out what is newest."""
+            found = [info async for info in super().list(prefix)]
+            for info in found[:-1] if verb == "list" else found:
+                yield info
+
+    checks = asyncio.run(Doctor(Lax(ModelBucket())).examine())
+    assert [check.probe for check in checks if check.verdict is Verdict.FAIL] == [probe]
 
 
 def test_a_laxer_store_is_found_out(command: Command) -> None:

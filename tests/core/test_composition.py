@@ -15,6 +15,7 @@ from runtime.repository.packs import PackSource
 from runtime.tar import TarStream
 from tests.support import manifests, tars
 
+AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 WRITTEN = Written(0, 0, 0, {}, {})
 POSITION = Position(manifests.LINEAGE, 2, 8, "writer", "change")
 
@@ -97,7 +98,7 @@ def test_a_stream_of_another_layout_is_refused(path: str) -> None:
 
 def instant(collections: list[str], captures: dict[str, Capture]) -> Instant:
     """Return what a barrier found."""
-    return Instant(dt.datetime.now(dt.UTC), WRITTEN, collections, {"now": "a"}, captures, 0.01)
+    return Instant(AT, WRITTEN, collections, {"now": "a"}, captures, 0.01)
 
 
 def composed(base: Base, found: Instant, shards: dict[str, dict[str, ShardEntry]], **packs: PackEntry) -> Manifest:
@@ -132,6 +133,7 @@ def test_what_was_not_looked_at_stays_as_the_parent_has_it() -> None:
     assert set(made.packs) == {"p1", "p3"}
     assert (made.epoch, made.seq, made.parent, made.writer) == (2, 8, "the parent", "writer")
     assert made.aliases == {"now": "a"}
+    assert made.created_at == "2026-11-22T00:00:00.000+00:00"
     assert differs(made, parent)
 
 

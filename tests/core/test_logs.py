@@ -32,6 +32,7 @@ def lines(code: str, level: str = "DEBUG") -> list[dict[str, Any]]:
 
 
 def _no_number(text: str) -> object:
+    """Refuse what Python alone takes for JSON."""
     raise AssertionError(f"{text} is no JSON")
 
 

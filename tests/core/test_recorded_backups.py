@@ -157,4 +157,5 @@ def test_the_next_increment_is_asked_for_as_the_server_understood_it() -> None:
 
 
 def _same(before: FileEntry | None, after: FileEntry) -> bool:
+    """Tell whether the parent has the same content."""
     return before is not None and before.same_content(after)

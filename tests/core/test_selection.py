@@ -215,10 +215,12 @@ def test_a_lineage_without_a_backup_has_one_choice() -> None:
 
 
 def _names(outcome: tuple[list[Choice], RuntimeFailure | None]) -> list[str | None]:
+    """Return the names of what may be restored."""
     return [choice.name for choice in outcome[0]]
 
 
 def _replace(bucket: ModelBucket, name: str, data: bytes) -> None:
+    """Put another object in its place, checksum and all."""
     del bucket.objects[name]
     put(bucket, name, data)
     assert hashlib.sha256(data).hexdigest() != HEAD.manifest_sha256

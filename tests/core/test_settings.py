@@ -31,6 +31,7 @@ _NAMES = st.text(st.characters(codec="utf-8", exclude_characters=",\0", exclude_
 
 
 def _seconds(low: float, high: float) -> st.SearchStrategy[float]:
+    """Draw a number of seconds."""
     return st.floats(low, high, allow_nan=False)
 
 
@@ -61,12 +62,8 @@ VALUES: Mapping[str, tuple[str, st.SearchStrategy[Any]]] = {
     contract.HANDOVER_IDLE_SECONDS: ("handover_idle_seconds", _seconds(0, 600)),
     contract.QDRANT_SNAPSHOT_ON_START: ("snapshot_on_start", st.booleans()),
 }
-PORTS = {
-    contract.PORT: "port",
-    contract.AGENT_PORT: "agent_port",
-    contract.QDRANT_HTTP_PORT: "qdrant_http_port",
-    contract.QDRANT_GRPC_PORT: "qdrant_grpc_port",
-}
+_PORT_NAMES = (contract.PORT, contract.AGENT_PORT, contract.QDRANT_HTTP_PORT, contract.QDRANT_GRPC_PORT)
+PORTS = {name: name.lower() for name in _PORT_NAMES}
 
 
 def written(value: Any) -> str:

@@ -80,4 +80,5 @@ def test_the_healthcheck_says_no_where_nothing_runs(image: str) -> None:
 
 
 def _arguments_of(identifier: str) -> str:
+    """Return the arguments of every process of a container."""
     return docker("top", identifier, "-eo", "pid,args")

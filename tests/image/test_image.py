@@ -113,4 +113,5 @@ def test_a_layer_counts_as_a_registry_keeps_it() -> None:
 
 
 def _listing() -> bytes:
+    """Return what an exported image says of its layers."""
     return json.dumps([{"Layers": ["one/layer.tar", "two/layer.tar", "three/layer.tar"]}]).encode()

@@ -16,7 +16,7 @@ from typing import Any, Final
 from tests.infra.generated import ROOT
 
 PASSPHRASE: Final = "a passphrase of the tests"
-_COPIED: Final = ("components", "runtime", "requirements", "__main__.py", "Pulumi.yaml", "Dockerfile.qdrant")
+_COPIED: Final = ("components", "runtime", "requirements", "__main__.py", "Dockerfile.qdrant")
 _TIMEOUT: Final = 100
 
 # Whether to run it: where the command is on PATH, and where a pipeline demands it, found or not.
@@ -51,6 +51,8 @@ class Engine:
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name)
+        for stack_file in ROOT.glob("Pulumi*.yaml"):
+            shutil.copy(stack_file, folder)
         (folder / ".venv").symlink_to(sys.prefix)
         (folder / "state").mkdir()
         return cls(folder, providers)

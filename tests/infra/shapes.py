@@ -31,13 +31,23 @@ def faults(token: str, inputs: Mapping[str, Any]) -> list[str]:
     return _object_faults(_arguments_class(token), inputs, "")
 
 
-@cache
+def resource_class(token: str) -> type:
+    """Return the installed package's class of a resource."""
+    return _of_package(token, "")
+
+
 def _arguments_class(token: str) -> type:
     """Return the installed package's input type of a resource."""
+    return _of_package(token, "Args")
+
+
+@cache
+def _of_package(token: str, suffix: str) -> type:
+    """Return a class of an installed package."""
     package, module, kind = token.split(":")
     folder = module.partition("/")[0]
     name = _PACKAGES[package] if folder == "index" else f"{_PACKAGES[package]}.{folder}"
-    found: type = getattr(importlib.import_module(name), f"{kind}Args")
+    found: type = getattr(importlib.import_module(name), f"{kind}{suffix}")
     return found
 
 

@@ -3,14 +3,17 @@
 import signal
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.history import head, linear_history
-from tests.support.instances import REAL_ENGINE, Fleet, Instance, eventually, is_gone
+from tests.support.instances import Fleet, Instance, eventually, is_gone
 from tests.support.load import REGISTER, Load
 from tests.support.strict_gcs import StrictGcs, Wire
+from tests.support.strict_objects import Asked
 from tests.support.workload import make, numbers, put_numbers
 
 UNSAVED = {"BACKUP_QUIET_SECONDS": "60", "BACKUP_MAX_AGE_SECONDS": "60"}
@@ -32,9 +35,18 @@ def test_sigterm_during_a_restore_ends_at_once_and_takes_nothing(strict_fleet: F
     make(first, "c")
     assert first.terminate()[0] == 0
     before = head(first.settings)
-    strict.plan = lambda asked: Wire.SILENCE if "packs" in asked.path and asked.method == "GET" else None
+    stuck: list[Asked] = []
+
+    def plan(asked: Asked) -> Wire | None:
+        """Leave every download without an answer."""
+        if "packs" in asked.path and asked.method == "GET":
+            stuck.append(asked)
+            return Wire.SILENCE
+        return None
+
+    strict.plan = plan
     second = strict_fleet.start(role="restoring")
-    eventually(lambda: [asked for asked in strict.asked if "packs" in asked.path] or second.process.poll(), 10, "asked")
+    eventually(lambda: stuck, 10, "a download is under way")
     status, seconds = second.terminate()
     assert status == 0, str(second)
     assert seconds < 8
@@ -47,28 +59,41 @@ def test_sigterm_during_a_backup_still_saves_everything(strict_fleet: Fleet, str
     first = strict_fleet.start(**UNSAVED, SHUTDOWN_BUDGET_SECONDS="8")
     make(first, "c")
     put_numbers(first, "c", range(10))
-    stuck: list[object] = []
+    stuck: list[Asked] = []
 
-    def plan(asked: object) -> Wire | None:
+    def plan(asked: Asked) -> Wire | None:
         """Leave the first upload without an answer."""
-        if not stuck and getattr(asked, "method", "") == "POST":
+        if not stuck and asked.method == "POST":
             stuck.append(asked)
             return Wire.SILENCE
         return None
 
     strict.plan = plan
     put_numbers(first, "c", range(10, 20))
-    import threading
-
-    asking = threading.Thread(target=lambda: first.ask("POST", "/api/snapshot"), daemon=True)
-    asking.start()
-    eventually(lambda: stuck, 10, "a backup is under way")
-    status, seconds = first.terminate()
-    asking.join(10)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(first.ask, "POST", "/api/snapshot")
+        eventually(lambda: stuck, 10, "a backup is under way")
+        status, seconds = first.terminate()
+        assert isinstance(asking.exception(10), httpx.TransportError | None)
     assert status == 0, str(first)
     assert seconds < 8
     assert head(first.settings).clean, str(first)
     assert numbers(strict_fleet.start(), "c") == set(range(20))
+
+
+def test_sigterm_while_the_store_is_silent_ends_within_the_budget(strict_fleet: Fleet, strict: StrictGcs) -> None:
+    """What could not be saved is counted and told, and the program does not wait for it to the end of time."""
+    first = strict_fleet.start(**UNSAVED)
+    make(first, "c")
+    first.save()
+    put_numbers(first, "c", range(10))
+    strict.plan = lambda _: Wire.SILENCE
+    status, seconds = first.terminate()
+    assert status == 0, str(first)
+    assert seconds < float(first.settings["SHUTDOWN_BUDGET_SECONDS"])
+    assert first.events("shutdown.unsaved")[0]["unsaved"] == 1
+    strict.plan = lambda _: None
+    assert not head(first.settings).clean
 
 
 def test_a_second_sigterm_changes_nothing(fleet: Fleet) -> None:
@@ -128,11 +153,10 @@ def test_an_engine_that_dies_comes_back_with_every_acknowledged_write_but_not_fo
     held = 10
     for death in range(3):
         with Load(instance, "c", first=held + 1) as load:
-            eventually(lambda load=load: len(load.acknowledged) > 20, 20, "writes are acknowledged")
+            load.wait_beyond(held + 20, 20)
             instance.children()["engine"].kill()
             instance.event("engine.exited", after=death)
-            acknowledged = load.last
-            eventually(lambda load=load, n=acknowledged: load.last > n, 20, "writes go on")
+            load.wait_beyond(load.last, 20)
         found = numbers(instance, "c") - {REGISTER}
         assert {each.number for each in load.acknowledged} <= found
         held = max(found)
@@ -190,9 +214,3 @@ def test_what_an_earlier_process_left_on_the_disk_is_set_aside(fleet: Fleet, tmp
     assert [each["name"] for each in second.result("GET", "/collections")["collections"]] == ["c"]
     assert (storage.with_name("storage.before-restore") / "collections" / "ghost" / "config.json").exists()
     assert stat.S_ISDIR(storage.stat().st_mode)
-
-
-if REAL_ENGINE is None:
-
-    def test_the_embedded_engine_is_what_runs_here() -> None:
-        """Without QDRANT_BIN these tests use the stand-in, and say so."""

@@ -17,8 +17,8 @@ from typing import Any
 import structlog
 
 from tests.simulation.engine import make_layout
-from tests.simulation.processes import OWNER
 from tests.simulation.world import Outcome, simulate
+from tests.support.processes import OWNER
 
 
 def main(first: int, count: int) -> int:

@@ -26,7 +26,7 @@ from runtime.writing import Writing
 from tests.simulation.engine import Child, SimulatedEngine, SimulatedReplica
 from tests.simulation.judge import Judge
 from tests.simulation.network import NetworkStore, Weather
-from tests.simulation.processes import Process
+from tests.support.processes import Process
 
 log = get_logger()
 
@@ -127,6 +127,7 @@ class Container:
             self.process.kill()
 
     async def _write(self, collection: str, write: str) -> None:
+        """Pass the gate as a request does, and tell the judge when it would be answered."""
         passing = Write(Effect.POINTS, collection)
         with contextlib.suppress(Refused, EngineError):
             async with passage(self.gate, passing, str) as state:
@@ -139,6 +140,7 @@ class Container:
                 self._judge.acknowledge(self, write, asyncio.get_running_loop().time())
 
     async def _snapshot(self) -> None:
+        """Ask for a backup as the agent does."""
         with contextlib.suppress(RuntimeFailure, Busy):
             await self.instance.writing.save("api")
 

@@ -126,6 +126,7 @@ class SimulatedEngine:
         return ShardStream(connection, cast(http.client.HTTPResponse, io.BytesIO(body)), collection)
 
     def _must_run(self) -> None:
+        """Refuse to answer when it does not run."""
         if not self.running:
             raise EngineError("the engine does not run")
 
@@ -137,14 +138,16 @@ class SimulatedReplica(Replica):
     _version: str | None
 
     def set_aside(self) -> Path | None:
-        """A new container's disk is empty."""
+        """Find nothing: a new container's disk is empty."""
         return None
 
     async def _place_nothing(self) -> Placed:
+        """Empty the disk."""
         self.engine.disk = {}
         return Placed(Choice(None, None), 0, 0, 0.0)
 
     async def _place(self, choice: Choice) -> Placed:
+        """Read every pack that the manifest names, and check each file."""
         if choice.manifest is None:
             return await self._place_nothing()
         packs: dict[str, list[tuple[str, str, FileEntry]]] = {}
@@ -188,6 +191,7 @@ def make_layout(storage: Path) -> None:
 
 @functools.lru_cache(maxsize=10_000)
 def _member(name: str, content: bytes) -> bytes:
+    """Return a file as a tar holds it."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     return info.tobuf(tarfile.GNU_FORMAT) + content + b"\0" * (-len(content) % 512)

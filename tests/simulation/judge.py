@@ -56,7 +56,9 @@ class Judge:
         old, new = self.head, Head.decode(data)
         self.head = new
         if old is None:
-            self._must((new.epoch, new.seq, new.manifest, new.holder) == (1, 0, None, client), f"a new lineage is {new}")
+            self._must(
+                (new.epoch, new.seq, new.manifest, new.holder) == (1, 0, None, client), f"a new lineage is {new}"
+            )
         elif new.epoch > old.epoch:
             self._claimed(client, old, new, now)
         else:
@@ -100,6 +102,7 @@ class Judge:
             raise Violation("; ".join(self.violations))
 
     def _claimed(self, client: str, old: Head, new: Head, now: float) -> None:
+        """Judge a new epoch."""
         same = replace(old, epoch=old.epoch + 1, holder=client, clean=False, requested_by=None)
         self._must(new == same, f"{client} claims {new} after {old}")
         if old.clean:
@@ -115,6 +118,7 @@ class Judge:
         self.crashed(old.holder, "claimed by force", now)
 
     def _changed(self, client: str, old: Head, new: Head) -> None:
+        """Judge a change within an epoch."""
         self._must((new.epoch, new.holder) == (old.epoch, old.holder), f"{client} makes {new} of {old}")
         if replace(new, requested_by=None) == replace(old, requested_by=None):
             return
@@ -141,6 +145,7 @@ class Judge:
         self.committed = held
 
     def _must(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001  the claim itself
+        """Note what is broken."""
         if not holds:
             self.violations.append(otherwise)
 

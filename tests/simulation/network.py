@@ -13,8 +13,8 @@ from typing import TypeVar
 from runtime.errors import RuntimeFailure
 from runtime.repository.object_name import checked_name
 from runtime.repository.store import ByteSink, ByteSource, ObjectInfo
-from tests.simulation.processes import NOBODY, Process
 from tests.support.model_store import READ_BYTES, ModelBucket, ModelStore, unreachable
+from tests.support.processes import NOBODY, Process
 
 T = TypeVar("T")
 
@@ -60,6 +60,7 @@ class NetworkStore(ModelStore):
         """Deliver exactly the range."""
 
         def answer() -> bytes:
+            """Return what is there then."""
             return self.bucket.get(name).data[offset : offset + length]
 
         sink.write(await self._operation("download", name, answer))
@@ -101,9 +102,7 @@ class NetworkStore(ModelStore):
             loop.call_later(patience * 0.6, _arrive, loop, effect, answered, 0.01, context=NOBODY)
 
 
-def _arrive(
-    loop: asyncio.AbstractEventLoop, effect: Callable[[], T], answered: asyncio.Future[T], back: float
-) -> None:
+def _arrive(loop: asyncio.AbstractEventLoop, effect: Callable[[], T], answered: asyncio.Future[T], back: float) -> None:
     """Let a request take effect and send its answer back."""
     try:
         loop.call_later(back, _answer, answered, effect(), context=NOBODY)
@@ -112,11 +111,13 @@ def _arrive(
 
 
 def _answer(answered: asyncio.Future[T], answer: T) -> None:
+    """Let the answer arrive, if anybody still waits."""
     if not answered.done():
         answered.set_result(answer)
 
 
 def _fail(answered: asyncio.Future[T], error: Exception) -> None:
+    """Let a failure arrive, if anybody still waits."""
     if not answered.done():
         answered.set_exception(error)
 

@@ -14,7 +14,7 @@ from tests.simulation.container import Container, settings_for, weather_of
 from tests.simulation.engine import COLLECTIONS
 from tests.simulation.judge import Judge, JudgedBucket, Violation
 from tests.simulation.network import NetworkStore
-from tests.simulation.processes import Process, ProcessLoop
+from tests.support.processes import Process, ProcessLoop
 from tests.support.virtual_time import run
 
 _LONGEST_RUN_SECONDS = 400.0
@@ -82,10 +82,12 @@ class World:
         )
 
     def _check(self) -> None:
+        """Stop at the first thing that is broken."""
         if self.judge.violations:
             raise Violation("; ".join(self.judge.violations))
 
     async def _some_time(self) -> None:
+        """Wait until the next event."""
         await asyncio.sleep(self._rng.expovariate(1 / _MEAN_GAP_SECONDS))
 
     def _draw(self) -> Callable[[], None]:
@@ -117,6 +119,7 @@ class World:
         return container
 
     def _alive(self) -> list[Container]:
+        """Return the containers that run."""
         return [container for container in self._slots if container is not None and container.alive]
 
     def _write(self) -> None:
@@ -141,26 +144,32 @@ class World:
                 self._traffic = free[0]
 
     def _stop(self) -> None:
+        """Send one the signal to end."""
         if alive := self._alive():
             self._rng.choice(alive).ended.set()
 
     def _snapshot(self) -> None:
+        """Ask one for a backup."""
         if alive := self._alive():
             self._rng.choice(alive).snapshot()
 
     def _crash(self) -> None:
+        """Let one die."""
         if alive := self._alive():
             self._rng.choice(alive).crash(self._loop.time())
 
     def _freeze(self) -> None:
+        """Let one stand still."""
         if alive := self._alive():
             self._rng.choice(alive).process.freeze(self._rng.choice((0.3, 1.0, 2.5, 6.0)) * self._rng.random())
 
     def _engine_dies(self) -> None:
+        """Let one lose its engine."""
         if alive := self._alive():
             self._rng.choice(alive).engine.die()
 
     def _outage(self) -> None:
+        """Let the bucket be out of reach."""
         self.judge.calm = False
         self._weather.outage_until = self._loop.time() + self._rng.choice((0.5, 2.0, 5.0)) * self._rng.random()
 
@@ -190,9 +199,11 @@ class World:
         await self._restores()
 
     async def _restores(self) -> None:
-        """A fresh instance must hold exactly what was committed, read from the packs."""
+        """Start a fresh instance, which must hold exactly what was committed, read from the packs."""
         last = self._start(0)
-        await asyncio.sleep(3)
+        until = self._loop.time() + _RECOVERY_SECONDS
+        while last.gate.refusal is not None and self._loop.time() < until:
+            await asyncio.sleep(0.1)
         found = set().union(*last.engine.disk.values())
         if not last.engine.running or found != self.judge.committed:
             raise Violation(f"restored is {sorted(found)}, committed was {sorted(self.judge.committed)}")
@@ -204,6 +215,7 @@ def simulate(seed: int, storage: Path) -> Outcome:
     loop = ProcessLoop()
 
     async def program() -> Outcome:
+        """Live in the loop."""
         world = World(seed, loop, settings_for(storage))
         await asyncio.wait_for(world.live(), _LONGEST_RUN_SECONDS)
         return world.outcome(seed)

@@ -15,6 +15,7 @@ from runtime.repository.repository import Repository
 
 
 async def _read(settings: Mapping[str, str]) -> tuple[Head | None, list[Manifest], list[str]]:
+    """Return HEAD, the committed manifests and their names, newest first."""
     store = open_store(settings["BACKUP_URL"], emulator_host=settings.get("STORAGE_EMULATOR_HOST"), project="tests")
     try:
         repository = Repository(store)
@@ -38,6 +39,7 @@ def replace_head(settings: Mapping[str, str], changed: Head) -> None:
     """Put another HEAD there."""
 
     async def swap() -> None:
+        """Put it there, if nobody else changes it meanwhile."""
         store = open_store(settings["BACKUP_URL"], emulator_host=None, project="tests")
         try:
             repository = Repository(store)

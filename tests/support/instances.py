@@ -41,11 +41,11 @@ _DEFAULTS = {
 
 
 def eventually(found: Callable[[], T | None], within: float, what: str) -> T:
-    """Return the first result that is not None or False; fail when there is none in time."""
+    """Return the first result that is not None, False or empty; fail when there is none in time."""
     deadline = time.monotonic() + within
     while True:
         result = found()
-        if result is not None and result is not False:
+        if result:
             return result
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within:g} s: {what}")

@@ -19,6 +19,14 @@ from tests.support.sources import Collected
 PACK = "packs/p.tar"
 SHARD = Path("collections/things/0")
 
+FILES = {
+    "segments/s/a": tars.whole(b"a" * 3000),
+    "segments/s/b": tars.Content(((1000, b"b" * 100), (0, b"c"), (5000, b"d" * 10)), 700, is_sparse=True),
+    "segments/s/empty": tars.whole(b""),
+    "segments/t/hole": tars.Content((), 9000, is_sparse=True),
+    "wal/x": tars.whole(b"x" * 10),
+}
+
 
 class ChunkedStore(ModelStore):
     """A store that delivers ranges in pieces of given sizes, over and over, and notes what it delivered."""
@@ -85,6 +93,12 @@ def expected(files: Mapping[str, tars.Content]) -> dict[str, bytes]:
     """Return what the storage directory holds after a placement of some files."""
     placed = {str(SHARD / path): content.read() for path, content in files.items()}
     return {**placed, "collections/things/config.json": b"{}", "aliases/data.json": b"{}"}
+
+
+def used(manifest: Manifest) -> list[range]:
+    """Return which of a pack's bytes its files are made of."""
+    entries = manifest.collections["things"].shards["0"].files.values()
+    return [range(entry.offset, entry.offset + entry.stored) for entry in entries]
 
 
 Spoil = Callable[[Path], None]

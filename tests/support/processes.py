@@ -87,4 +87,3 @@ class ProcessLoop(VirtualLoop):
             owner.tasks.add(task)
             task.add_done_callback(owner.tasks.discard, context=NOBODY)
         return task
-
