@@ -73,7 +73,7 @@ def test_only_who_may_act_may_ask(made: Made, tmp_path: Path) -> None:
         keys = {"QDRANT_API_KEY": "full", "QDRANT_READ_ONLY_API_KEY": "half"}
         async with agent(made, tmp_path / "storage", **keys) as (_, client):
             assert (await verified(client))[0] == 401
-            assert (await verified(client, **{"api-key": "half"}))[0] == 401
+            assert (await verified(client, **{"api-key": "half"}))[0] == 403
             assert (await verified(client, **{"api-key": "full"}))[0] == 200
 
     asyncio.run(run())
