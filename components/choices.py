@@ -14,7 +14,10 @@ from components.naming import Names
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where things are made, for which container, under which names, and whether they may be deleted."""
+    """Where things are made, for which container, under which names, and whether they may be deleted.
+
+    `audience`: what callers' tokens are made for where nobody but the container checks them; else the service's URL.
+    """
 
     container: Container
     project: str
@@ -22,6 +25,7 @@ class Place:
     names: Names
     labels: Mapping[str, str]
     protected: bool
+    audience: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,8 @@ class Told(TypedDict):
     backup_url: str
     project: str
     collections: str
+    caller_audiences: str
+    service_access: str
     restore_policy: str
     backup_max_age_seconds: str
     runtime_environment: str

@@ -166,7 +166,13 @@ class StackConfig:
             names=self.names,
             labels=self.labels,
             protected=self.protected,
+            audience=self.audience,
         )
+
+    @property
+    def audience(self) -> str:
+        """What tokens are made for that Cloud Run does not check: a public service cannot be told its URL ahead."""
+        return f"https://{self.names.service}.{self.project}" if self.public else ""
 
     @property
     def serving(self) -> Serving:
@@ -194,6 +200,8 @@ class StackConfig:
             backup_url=f"gs://{self.names.bucket}/{self.backup_prefix}",
             project=self.project,
             collections=",".join(self.collections),
+            caller_audiences=self.audience,
+            service_access="public" if self.public or self.environment == "local" else "private",
             restore_policy=self.restore_policy,
             backup_max_age_seconds=str(self.backup_max_age_seconds),
             runtime_environment="production" if self.environment == "prod" else "development",

@@ -51,7 +51,9 @@ class SnapshotSchedule(pulumi.ComponentResource):
                 uri=url.apply(lambda base: f"{base}{args.place.container.SNAPSHOT_ROUTE}"),
                 http_method="POST",
                 # The service's URL, not the route's: that is the audience Cloud Run accepts.
-                oidc_token=cloudscheduler.JobHttpTargetOidcTokenArgs(service_account_email=args.caller, audience=url),
+                oidc_token=cloudscheduler.JobHttpTargetOidcTokenArgs(
+                    service_account_email=args.caller, audience=args.place.audience or url
+                ),
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -57,6 +57,7 @@ class QdrantService(pulumi.ComponentResource):
             description="Qdrant, its data kept by a bucket",
             ingress=f"INGRESS_TRAFFIC_{_INGRESS[args.serving.ingress]}",
             invoker_iam_disabled=args.serving.public,
+            custom_audiences=[args.place.audience] if args.place.audience else None,
             deletion_protection=args.place.protected,
             launch_stage="BETA" if preview_feature else None,
             # At the service, not at the revision: a roll-out then keeps to one instance a revision.

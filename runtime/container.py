@@ -1,6 +1,6 @@
 """What this container may use: processors and memory, as its control group or the machine says.
 
-Owns the reading of /sys/fs/cgroup (both versions) and /proc. Decides nothing with it.
+Owns the reading of /sys/fs/cgroup (both versions), /proc and the disk's own figures. Decides nothing with it.
 """
 
 import os
@@ -12,6 +12,7 @@ _GROUPS: Final = Path("/sys/fs/cgroup")
 _PROCESSES: Final = Path("/proc")
 # Version 1 says "no limit" with a number beyond any machine.
 _NO_LIMIT: Final = 1 << 60
+_MEMORY_DISKS: Final = frozenset({"tmpfs", "ramfs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,32 @@ def memory_used(groups: Path = _GROUPS) -> int | None:
         if (value := _number(folder / used)) is not None:
             return max(value - _entry(folder / "memory.stat", cache), 0)
     return None
+
+
+def is_memory_disk(folder: Path, *, on_cloud_run: bool, processes: Path = _PROCESSES) -> bool:
+    """Tell whether files in a folder, or in the one that it will be made in, live in memory.
+
+    On Cloud Run the container's own file system does too, whatever it calls itself.
+    """
+    place = folder.resolve()
+    mounts = [line.split() for line in (_text(processes / "self" / "mounts") or "").splitlines()]
+    kinds = {words[1].replace("\\040", " "): words[2] for words in mounts if len(words) > 2}
+    for point in (place, *place.parents):
+        if (kind := kinds.get(str(point))) is not None:
+            return kind in _MEMORY_DISKS or (on_cloud_run and str(point) == "/")
+    return on_cloud_run
+
+
+def disk_left(folder: Path) -> int | None:
+    """Return the bytes a folder may come to hold: what is free on its disk and what it has already; None if untold."""
+    place = next((parent for parent in (folder, *folder.resolve().parents) if parent.exists()), None)
+    if place is None:
+        return None
+    told = os.statvfs(place)
+    if told.f_blocks == 0:  # some sandboxes tell nothing
+        return None
+    held = sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
+    return told.f_bavail * told.f_frsize + held
 
 
 def _processors(groups: Path) -> float:

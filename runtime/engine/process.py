@@ -5,11 +5,13 @@ Owns its start, its readiness and its end. Whether it is started again is the su
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from runtime import children
+from runtime.container import allowance, disk_left, is_memory_disk
 from runtime.engine.admin import Admin
 from runtime.engine.stream import ShardStream, open_stream
+from runtime.engine.tuning import Room, tuning
 from runtime.errors import ConfigError, EngineError
 from runtime.repository.manifest import SegmentManifests
 from runtime.settings import Settings
@@ -18,15 +20,8 @@ from runtime.settings import Settings
 # longer, and the start-up probe ends anything beyond this.
 _LONGEST_START_SECONDS = 230.0
 _POLL_SECONDS = 0.02
-
-# Our defaults for a disk that may be memory; anything the user sets as QDRANT__* wins.
-_DEFAULTS: Mapping[str, str] = {
-    "QDRANT__LOG_LEVEL": "WARN",
-    "QDRANT__LOGGER__FORMAT": "json",
-    "QDRANT__STORAGE__WAL__WAL_CAPACITY_MB": "2",
-    "QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER": "1",
-    "QDRANT__TELEMETRY_DISABLED": "true",
-}
+# Cloud Run sets it in every container of a service, and nobody else does.
+_ON_CLOUD_RUN = "K_SERVICE"
 
 
 class Engine:
@@ -110,7 +105,17 @@ def environment(settings: Settings) -> dict[str, str]:
         ours["QDRANT__SERVICE__API_KEY"] = settings.api_key
     if settings.read_only_api_key:
         ours["QDRANT__SERVICE__READ_ONLY_API_KEY"] = settings.read_only_api_key
-    return {**_DEFAULTS, **settings.engine_environment, **ours}
+    chosen = tuning(allowance(), memory_disk=_is_memory_disk(settings))
+    return {**chosen, **settings.engine_environment, **ours}
+
+
+def room(settings: Settings) -> Room:
+    """Return what this container has for the engine's data."""
+    return Room(allowance(), _is_memory_disk(settings), disk_left(settings.storage_dir))
+
+
+def _is_memory_disk(settings: Settings) -> bool:
+    return is_memory_disk(settings.storage_dir, on_cloud_run=_ON_CLOUD_RUN in settings.engine_environment)
 
 
 async def version(settings: Settings) -> str | None:

@@ -118,3 +118,16 @@ def test_the_schedule_asks_as_itself_and_sends_no_key(dev: Recorder) -> None:
     assert target["oidcToken"]["audience"] == target["uri"].removesuffix(contract.SNAPSHOT_ROUTE)
     assert target["httpMethod"] == "POST"
     assert "headers" not in target
+
+
+def test_the_schedules_token_is_one_that_the_container_accepts(dev: Recorder) -> None:
+    """A private service has its tokens checked by Cloud Run; a public one knows what they must be made for."""
+    public = deploy({**DEV, "public": "true"})
+    audience = public.only("job:Job").inputs["httpTarget"]["oidcToken"]["audience"]
+    for recorder, access, expected in ((dev, "private", ""), (public, "public", audience)):
+        service = recorder.only("cloudrunv2/service:Service").inputs
+        told = {env["name"]: env.get("value") for env in service["template"]["containers"][0]["envs"]}
+
+        assert told[contract.SERVICE_ACCESS] == access
+        assert told[contract.CALLER_AUDIENCES] == expected
+        assert service.get("customAudiences", []) == ([expected] if expected else [])

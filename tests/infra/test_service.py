@@ -16,7 +16,8 @@ def test_the_container_is_told_what_the_contract_says(dev: Recorder) -> None:
     """The service sets exactly the contract's variables and the two keys, and never PORT."""
     container = dev.only("cloudrunv2/service:Service").inputs["template"]["containers"][0]
     told = contract.environment(
-        backup_url="", project="", collections="", allowed_callers="", restore_policy="",
+        backup_url="", project="", collections="", allowed_callers="", caller_audiences="", service_access="",
+        restore_policy="",
         backup_max_age_seconds="", runtime_environment="", log_level="",
     )  # fmt: skip
 
