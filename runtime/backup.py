@@ -9,7 +9,7 @@ import datetime as dt
 import itertools
 from collections.abc import Callable, Mapping
 
-from runtime import changes
+from runtime import changes, local_files
 from runtime.changes import Delta, Scope
 from runtime.composition import Base, Capture, Instant, Position, Taken, compose, differs, known_shard, shard_entry
 from runtime.edge.gate import Gate
@@ -134,7 +134,14 @@ class Backups:
                 return
             async with limit:
                 pack = names.pack(position.epoch, position.seq, self._number(position), instant.at)
-                source = PackSource(pack, TarStream(stream), layout.placed, known.files if known else {})
+                folder = layout.shard_dir(self._settings.storage_dir, name, shard)
+                source = PackSource(
+                    pack,
+                    TarStream(stream),
+                    layout.placed,
+                    known.files if known else {},
+                    lambda path, entry: local_files.holds(folder / path, entry),
+                )
                 if await asyncio.to_thread(source.has_anything):
                     info = await self._repository.write_pack(pack, _WholeStream(source, stream))
                     packs[pack] = PackEntry(info.size, info.crc32c, source.sha256)

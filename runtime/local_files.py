@@ -31,7 +31,7 @@ def clear(storage: Path, targets: Mapping[Path, FileEntry], trusted: Mapping[Pat
     if candidates:
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             same = pool.map(
-                lambda path: _holds(path, targets[path], is_trusted=trusted.get(path) == targets[path]), candidates
+                lambda path: holds(path, targets[path], is_trusted=trusted.get(path) == targets[path]), candidates
             )
             kept = {path for path, is_same in zip(candidates, same, strict=True) if is_same}
     for entry in storage.iterdir():
@@ -57,7 +57,7 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _holds(path: Path, entry: FileEntry, *, is_trusted: bool) -> bool:
+def holds(path: Path, entry: FileEntry, *, is_trusted: bool = False) -> bool:
     """Whether a file is, byte for byte, what the manifest says; its holes are read as zeros and must be zeros."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != entry.size:
         return False

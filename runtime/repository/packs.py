@@ -11,8 +11,9 @@ from runtime.errors import IntegrityError
 from runtime.repository.manifest import FileEntry
 from runtime.tar import END_OF_ARCHIVE, Member, TarStream, padding
 
-# A file is sent before its hash is known unless it is kept back. Up to this size it is, and an equal one dropped.
-_KEPT_BACK = 8 * 1024 * 1024
+# A file is sent before its hash is known unless it is kept back. Up to this size it is, and an equal one dropped;
+# of a larger one it has to be known beforehand that it did not change.
+_KEPT_BACK = 1024 * 1024
 
 _LONGEST_NOTE = 16 * 1024 * 1024
 
@@ -21,17 +22,24 @@ class PackSource:
     """A pack being made, as the bytes to upload. Used from one thread, read once.
 
     `place` maps a stream's path to the path a file is restored to, or to None for a member that is noted in `notes`
-    and not kept. When `read` has returned b'', `files` holds every file of the stream, dropped ones with their entry
-    of `known`, and `sha256` the pack's hash.
+    and not kept. `unchanged` tells of a large file that it is still what an entry says; it is believed only if the
+    stream turns out to hold the same. When `read` has returned b'', `files` holds every file of the stream, dropped
+    ones with their entry of `known`, and `sha256` the pack's hash.
     """
 
     def __init__(
-        self, pack: str, stream: TarStream, place: Callable[[str], str | None], known: Mapping[str, FileEntry]
+        self,
+        pack: str,
+        stream: TarStream,
+        place: Callable[[str], str | None],
+        known: Mapping[str, FileEntry],
+        unchanged: Callable[[str, FileEntry], bool] = lambda _path, _entry: False,
     ) -> None:
         self._pack = pack
         self._stream = stream
         self._place = place
         self._known = known
+        self._unchanged = unchanged
         self._chunks = self._produce()
         self._failure: BaseException | None = None
         self._rest = b""
@@ -91,17 +99,22 @@ class PackSource:
     def _member(self, member: Member, path: str, data_at: int) -> Iterator[bytes]:
         digest = hashlib.sha256()
         known = self._known.get(path)
-        if (
-            known is not None
-            and (known.size, known.holes) == (member.size, member.holes)
-            and member.stored <= _KEPT_BACK
-        ):
+        if known is not None and (known.size, known.holes) != (member.size, member.holes):
+            known = None
+        if known is not None and member.stored <= _KEPT_BACK:
             body = b"".join(self._stream.data())
             digest.update(body)
             if digest.hexdigest() == known.sha256:
                 self.files[path] = known
                 return
             yield member.header + body
+        elif known is not None and self._unchanged(path, known):
+            for chunk in self._stream.data():
+                digest.update(chunk)
+            if digest.hexdigest() != known.sha256:
+                raise IntegrityError(f"{path} changed between its file and its stream")
+            self.files[path] = known
+            return
         else:
             yield member.header
             for chunk in self._stream.data():

@@ -14,10 +14,10 @@ from runtime.repository.checksums import RunningCrc32c
 from runtime.repository.store import ByteSource
 from runtime.repository.threads import SETTLE_SECONDS, Abort, DaemonThreads
 
-# Two of these per upload, and two uploads at once, stay within 32 MiB, while a chunk is still long enough
+# Two of these per upload, and two uploads at once, stay within 16 MiB, while a chunk is still long enough
 # that the wait for each answer (20-50 ms) is a fraction of its transfer. A multiple of 256 KiB, as the
 # service demands.
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 4 << 20
 READ_BYTES = 1 << 20
 
 

@@ -114,13 +114,39 @@ def test_equal_bytes_at_other_places_are_another_file(other: Content) -> None:
 
 
 def test_a_file_is_only_kept_back_up_to_a_bound() -> None:
-    """Equal files up to 8 MiB are left out; a larger one is sent, because its hash is only known at its end."""
-    for size, is_kept in ((8 * MIB, False), (8 * MIB + 1, True)):
+    """Equal files up to 1 MiB are left out; a larger one is sent, because its hash is only known at its end."""
+    for size, is_kept in ((MIB, False), (MIB + 1, True)):
         file = tars.whole(b"x" * size)
         source = pack(tars.pack_of([("a", file)]), known({"a": file}))
         assert source.has_anything() == is_kept
         assert len(packed(source)) == (size + 512 + 511 + 1024 if is_kept else 0)
         assert source.files["a"].pack == ("packs/1" if is_kept else "packs/0")
+
+
+def test_a_large_file_that_is_known_not_to_have_changed_is_left_out() -> None:
+    """Whoever can tell beforehand saves the upload; the stream is hashed all the same."""
+    file = tars.whole(b"x" * 3 * MIB)
+    asked = []
+
+    def unchanged(path: str, entry: FileEntry) -> bool:
+        """Say yes."""
+        asked.append((path, entry.pack))
+        return True
+
+    stream = TarStream(io.BytesIO(tars.pack_of([("a", file)])))
+    source = PackSource("packs/1", stream, in_place, known({"a": file}), unchanged)
+    assert not source.has_anything()
+    assert source.files["a"].pack == "packs/0"
+    assert asked == [("a", "packs/0")]
+
+
+def test_a_large_file_that_did_change_after_all_ends_the_pack() -> None:
+    """Left out on a wrong word it would be restored as it was: the backup fails instead, and the next takes all."""
+    now, before = tars.whole(b"x" * 3 * MIB), tars.whole(b"y" * 3 * MIB)
+    stream = TarStream(io.BytesIO(tars.pack_of([("a", now)])))
+    source = PackSource("packs/1", stream, in_place, known({"a": before}), lambda _path, _entry: True)
+    with pytest.raises(IntegrityError, match="changed between"):
+        source.has_anything()
 
 
 def test_a_large_file_passes_in_bounded_memory() -> None:

@@ -29,7 +29,7 @@ from tests.support.strict_objects import Asked
 
 REPOSITORY = Path(__file__).parents[2]
 MIB = 1 << 20
-CHUNK = 8 * MIB
+CHUNK = CHUNK_BYTES
 SECONDS = 2.0
 WITHOUT_EFFECT = [Wire.UNAVAILABLE, Wire.BUSY, Wire.RESET_BEFORE]
 
