@@ -22,6 +22,7 @@ from runtime.errors import (
     StoreUnreachable,
 )
 from runtime.repository.gcs import GcsStore
+from runtime.repository.read_ahead import CHUNK_BYTES
 from tests.repository.conftest import Run
 from tests.support.sources import Collected, FailingSource, HeldSource
 from tests.support.strict_gcs import StrictGcs, Wire
