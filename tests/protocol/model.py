@@ -42,9 +42,7 @@ class Step(NamedTuple):
 def first_world(bounds: Bounds) -> World:
     """Return a world with a writer at work, and the others not yet started."""
     others = (STANDBY,) * bounds.standbys + (UNBORN,) * (bounds.instances - 1 - bounds.standbys)
-    return World(
-        FIRST_HEAD, (FIRST_WRITER, *others), (), 0, 0, bounds.lost_replies, bounds.crashes, bounds.ends
-    )
+    return World(FIRST_HEAD, (FIRST_WRITER, *others), (), 0, 0, bounds.lost_replies, bounds.crashes, bounds.ends)
 
 
 def steps(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step]:
@@ -104,9 +102,7 @@ def _swaps(world: World, who: int, move: Move, new: Head, rules: Rules) -> Itera
     one, kind = move.then, move.kind
     after, fault = change(world, who, kind, new, rules)
     answer = Call(kind, new, current=True, age=0)
-    yield Step(
-        who, f"sends {kind}, which succeeds", put(after, who, one._replace(call=answer, current=False)), fault
-    )
+    yield Step(who, f"sends {kind}, which succeeds", put(after, who, one._replace(call=answer, current=False)), fault)
     strays = (*world.strays, (who, kind, new))
     if world.losses:
         late = world._replace(losses=world.losses - 1, strays=strays)

@@ -50,9 +50,7 @@ def committed(one: Instance, head: Head, rules: Rules) -> Instance:
 
 def as_writer(one: Instance, head: Head) -> Instance:
     """Return the instance as writer of the epoch that HEAD gives it."""
-    return one._replace(
-        mode="writer", epoch=head.epoch, capture=None, wants="", asked=False, ill=False, unsure=False
-    )
+    return one._replace(mode="writer", epoch=head.epoch, capture=None, wants="", asked=False, ill=False, unsure=False)
 
 
 def as_standby(one: Instance, rules: Rules) -> Instance:

@@ -37,9 +37,7 @@ def explore(rules: Rules, bounds: Bounds, opening: Iterable[str] = ()) -> Result
     lines = list(opening)
     first = first_world(bounds)
     for line in lines:
-        first = next(
-            step.world for step in steps(first, rules, bounds) if line_of(step.who, step.what) == line
-        )
+        first = next(step.world for step in steps(first, rules, bounds) if line_of(step.who, step.what) == line)
     worlds = [first]
     origins: list[Origin] = [None]
     seen = {first}

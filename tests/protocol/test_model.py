@@ -50,9 +50,7 @@ UNSAFE = (
     Broken("answers without a fresh look at HEAD", Rules(look_before_answer=False), NOWHERE),
     Broken("lets a look stay fresh for the whole timeout", Rules(fresh_ticks=2), NOWHERE),
     Broken("counts a look's age from its answer", Rules(fresh_since="received"), NOWHERE),
-    Broken(
-        "calls a look fresh although it shows a request", Rules(request_in_look="is ignored"), HEALTHY_LOSES
-    ),
+    Broken("calls a look fresh although it shows a request", Rules(request_in_look="is ignored"), HEALTHY_LOSES),
     Broken(
         "answers a write of an earlier term",
         Rules(same_term=False),
@@ -76,9 +74,7 @@ UNSAFE = (
         "one that is not the writer commits",
     ),
     Broken("claims what is reserved for another", Rules(reservation="ignored"), TAKEN, Bounds(epochs=3)),
-    Broken(
-        "asks where another has a reservation", Rules(reservation="overwritten"), TAKEN, Bounds(instances=3)
-    ),
+    Broken("asks where another has a reservation", Rules(reservation="overwritten"), TAKEN, Bounds(instances=3)),
     Broken("does not touch HEAD during a long last commit", Rules(touch=False), HEALTHY_LOSES),
     Broken(
         "does not count silence anew from its own request",
@@ -98,9 +94,7 @@ UNSAFE = (
         NOWHERE,
         Bounds(lost_replies=1),
     ),
-    Broken(
-        "takes an unanswered swap for done", Rules(lost_reply="assume won"), NOWHERE, Bounds(lost_replies=1)
-    ),
+    Broken("takes an unanswered swap for done", Rules(lost_reply="assume won"), NOWHERE, Bounds(lost_replies=1)),
 )
 
 STUCK = (
@@ -147,9 +141,7 @@ def told(name: str, result: Result) -> Result:
         pytest.param(Bounds(instances=3, standbys=1, epochs=3, states=40_000), id="three instances"),
         pytest.param(Bounds(lost_replies=1, crashes=1, ends=1), id="all faults, all of it", marks=only_deep),
         pytest.param(Bounds(writes=2, epochs=3, states=3 * 10**6), id="two writes", marks=only_deep),
-        pytest.param(
-            Bounds(instances=3, standbys=1, epochs=3, states=3 * 10**6), id="three, deep", marks=only_deep
-        ),
+        pytest.param(Bounds(instances=3, standbys=1, epochs=3, states=3 * 10**6), id="three, deep", marks=only_deep),
     ],
 )
 def test_no_order_of_steps_breaks_the_protocol(bounds: Bounds) -> None:

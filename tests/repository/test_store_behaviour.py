@@ -252,9 +252,7 @@ def test_an_unfinished_upload_is_invisible(
     run(look_meanwhile())
 
 
-@pytest.mark.parametrize(
-    ("offset", "length"), [(0, 3 * MIB), (0, 0), (5, 0), (1, 1), (MIB - 1, 2), (2 * MIB, MIB)]
-)
+@pytest.mark.parametrize(("offset", "length"), [(0, 3 * MIB), (0, 0), (5, 0), (1, 1), (MIB - 1, 2), (2 * MIB, MIB)])
 def test_a_range_is_exact(run: Run, store: Store, offset: int, length: int) -> None:
     """Not a byte more or less."""
     data = os.urandom(3 * MIB)
@@ -263,9 +261,7 @@ def test_a_range_is_exact(run: Run, store: Store, offset: int, length: int) -> N
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, 11), (9, 2), (10, 1), (50, 5)])
-def test_an_object_that_is_too_short_is_an_integrity_error(
-    run: Run, store: Store, offset: int, length: int
-) -> None:
+def test_an_object_that_is_too_short_is_an_integrity_error(run: Run, store: Store, offset: int, length: int) -> None:
     """A cut pack is never delivered as if it were whole."""
     run(store.write_new("pack", b"0123456789"))
     with pytest.raises(IntegrityError):
@@ -361,9 +357,7 @@ def test_names_with_spaces_and_any_script_are_kept(run: Run, store: Store) -> No
     assert run(store.read(name))[0] == b"1"
 
 
-def test_a_second_client_sees_what_the_first_one_was_answered(
-    run: Run, open_again: Callable[[], Store]
-) -> None:
+def test_a_second_client_sees_what_the_first_one_was_answered(run: Run, open_again: Callable[[], Store]) -> None:
     """Nothing is kept in a client."""
     one, two = open_again(), open_again()
     info = run(one.write_new("HEAD", b"1"))

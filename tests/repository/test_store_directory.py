@@ -70,9 +70,7 @@ async def names(store: DirectoryStore, prefix: str = "") -> list[str]:
     return [info.name async for info in store.list(prefix)]
 
 
-def test_of_eight_processes_exactly_one_creates_each_name(
-    run: Run, root: Path, store: DirectoryStore
-) -> None:
+def test_of_eight_processes_exactly_one_creates_each_name(run: Run, root: Path, store: DirectoryStore) -> None:
     """And what is there is whole, and the winner's."""
     outputs = finished([worker("create", root, f"writer {n}", 40) for n in range(WRITERS)])
     won = {int(number): f"writer {n}" for n, output in enumerate(outputs) for number in output.split()}
@@ -81,9 +79,7 @@ def test_of_eight_processes_exactly_one_creates_each_name(
         assert run(store.read(f"claims/{number}"))[0] == f"{winner}\n".encode() * 1000
 
 
-def test_eight_processes_that_count_by_swapping_lose_no_step(
-    run: Run, root: Path, store: DirectoryStore
-) -> None:
+def test_eight_processes_that_count_by_swapping_lose_no_step(run: Run, root: Path, store: DirectoryStore) -> None:
     """Compare and swap holds across processes."""
     finished([worker("count", root, str(n), 15) for n in range(WRITERS)])
     assert run(store.read("counter"))[0] == b"%d" % (WRITERS * 15)
@@ -108,9 +104,7 @@ def test_a_killed_writer_leaves_whole_objects_and_no_lock(
     assert time.monotonic() - started < 5
 
 
-def test_a_killed_upload_is_invisible_and_its_remains_are_removed(
-    run: Run, root: Path, store: DirectoryStore
-) -> None:
+def test_a_killed_upload_is_invisible_and_its_remains_are_removed(run: Run, root: Path, store: DirectoryStore) -> None:
     """The next writer clears away what the dead left; what the living write stays."""
     temporary = root / ".store" / "tmp"
 
@@ -207,9 +201,7 @@ def test_an_edit_by_hand_is_an_overwrite(run: Run, root: Path, store: DirectoryS
     run(store.swap("HEAD", b"2", edited.generation))
 
 
-def test_a_clock_that_is_behind_still_makes_a_higher_generation(
-    run: Run, root: Path, store: DirectoryStore
-) -> None:
+def test_a_clock_that_is_behind_still_makes_a_higher_generation(run: Run, root: Path, store: DirectoryStore) -> None:
     """By a day: generations come from the one before, not from the clock alone."""
     run(store.write_new("HEAD", b"1"))
     tomorrow = time.time_ns() + 86_400 * 10**9
@@ -218,9 +210,7 @@ def test_a_clock_that_is_behind_still_makes_a_higher_generation(
     assert run(store.swap("HEAD", b"2", tomorrow)).generation > tomorrow
 
 
-def test_a_copied_store_is_the_same_store(
-    run: Run, root: Path, tmp_path: Path, store: DirectoryStore
-) -> None:
+def test_a_copied_store_is_the_same_store(run: Run, root: Path, tmp_path: Path, store: DirectoryStore) -> None:
     """Without its private folder, too: checksums are taken again."""
     info = run(store.write_new("packs/1", b"1"))
     copy = tmp_path / "copy"

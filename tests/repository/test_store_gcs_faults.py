@@ -85,9 +85,7 @@ def crc32c(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("wire", [*WITHOUT_EFFECT, Wire.RESET_AFTER])
-def test_a_create_whose_reply_is_lost_is_a_success(
-    run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire
-) -> None:
+def test_a_create_whose_reply_is_lost_is_a_success(run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire) -> None:
     """The retry meets its own work as a 412, looks, and finds its own bytes."""
     strict.fail_once(wire, writes)
     info = run(gcs.write_new("manifests/1", b"mine"))
@@ -96,9 +94,7 @@ def test_a_create_whose_reply_is_lost_is_a_success(
         assert [a.status for a in strict.asked if writes(a)] == [200, 412]
 
 
-def test_a_swap_whose_reply_is_lost_may_say_precondition_failed(
-    run: Run, strict: StrictGcs, gcs: GcsStore
-) -> None:
+def test_a_swap_whose_reply_is_lost_may_say_precondition_failed(run: Run, strict: StrictGcs, gcs: GcsStore) -> None:
     """As the Protocol warns: it took effect, the library's own retry hid that, and a read tells."""
     first = run(gcs.write_new("HEAD", b"1"))
     strict.fail_once(Wire.RESET_AFTER, writes)
@@ -108,9 +104,7 @@ def test_a_swap_whose_reply_is_lost_may_say_precondition_failed(
 
 
 @pytest.mark.parametrize("wire", WITHOUT_EFFECT)
-def test_a_swap_that_had_no_effect_is_tried_again(
-    run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire
-) -> None:
+def test_a_swap_that_had_no_effect_is_tried_again(run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire) -> None:
     """Within the deadline the caller notices nothing."""
     first = run(gcs.write_new("HEAD", b"1"))
     strict.fail_once(wire, writes, times=2)
@@ -172,9 +166,7 @@ def test_an_upload_survives_many_interruptions(run: Run, strict: StrictGcs, gcs:
     def every_second(asked: Asked) -> Wire | None:
         """Lose it on the way there or back."""
         count[0] += asked.method == "PUT"
-        return (
-            [None, Wire.RESET_AFTER, None, Wire.HALF_REQUEST][count[0] % 4] if asked.method == "PUT" else None
-        )
+        return [None, Wire.RESET_AFTER, None, Wire.HALF_REQUEST][count[0] % 4] if asked.method == "PUT" else None
 
     strict.plan = every_second
     run(gcs.upload("pack", io.BytesIO(data)))
@@ -182,9 +174,7 @@ def test_an_upload_survives_many_interruptions(run: Run, strict: StrictGcs, gcs:
 
 
 @pytest.mark.parametrize("good", [0, 5, CHUNK, CHUNK + 5])
-def test_a_source_that_raises_finalises_nothing(
-    run: Run, strict: StrictGcs, gcs: GcsStore, good: int
-) -> None:
+def test_a_source_that_raises_finalises_nothing(run: Run, strict: StrictGcs, gcs: GcsStore, good: int) -> None:
     """No request says the total, and the session is discarded."""
     with pytest.raises(ValueError, match="the engine died"):
         run(gcs.upload("pack", FailingSource(good, ValueError("the engine died"))))
@@ -211,9 +201,7 @@ def test_a_cancelled_upload_finalises_nothing(run: Run, strict: StrictGcs, gcs: 
     assert strict.objects.stored == {}
 
 
-def test_another_upload_goes_through_after_a_cancelled_one(
-    run: Run, strict: StrictGcs, gcs: GcsStore
-) -> None:
+def test_another_upload_goes_through_after_a_cancelled_one(run: Run, strict: StrictGcs, gcs: GcsStore) -> None:
     """Its thread and its place are free again."""
     for _ in range(5):
         with pytest.raises(ValueError, match="x"):
@@ -240,9 +228,7 @@ def test_an_upload_that_somebody_else_won_says_so(run: Run, strict: StrictGcs, g
 
 
 @pytest.mark.parametrize("wire", [Wire.CUT, Wire.UNAVAILABLE, Wire.RESET_AFTER])
-def test_a_cut_download_goes_on_where_it_was_cut(
-    run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire
-) -> None:
+def test_a_cut_download_goes_on_where_it_was_cut(run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire) -> None:
     """In the same generation, with the range that is missing."""
     data = os.urandom(5 * MIB)
     run(gcs.upload("pack", io.BytesIO(data)))
@@ -255,9 +241,7 @@ def test_a_cut_download_goes_on_where_it_was_cut(
 
 
 @pytest.mark.parametrize("wire", [Wire.CUT, Wire.FLIP, Wire.RESET_AFTER])
-def test_a_small_read_that_arrives_wrong_is_read_again(
-    run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire
-) -> None:
+def test_a_small_read_that_arrives_wrong_is_read_again(run: Run, strict: StrictGcs, gcs: GcsStore, wire: Wire) -> None:
     """A transfer's fault is not the backup's."""
     data = os.urandom(5000)
     info = run(gcs.write_new("HEAD", data))
@@ -319,9 +303,7 @@ async def every_verb(store: GcsStore) -> list[object]:
     return [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
 
 
-def test_a_refused_account_is_store_denied_with_the_permission(
-    run: Run, strict: StrictGcs, gcs: GcsStore
-) -> None:
+def test_a_refused_account_is_store_denied_with_the_permission(run: Run, strict: StrictGcs, gcs: GcsStore) -> None:
     """Whatever is called: never 'no backup'."""
     strict.objects.denied = True
     for outcome in run(every_verb(gcs)):
@@ -420,9 +402,7 @@ def test_a_delete_whose_reply_is_lost_is_a_success(run: Run, strict: StrictGcs, 
     assert strict.objects.stored == {}
 
 
-def test_an_object_that_vanishes_during_a_download_is_missing(
-    run: Run, strict: StrictGcs, gcs: GcsStore
-) -> None:
+def test_an_object_that_vanishes_during_a_download_is_missing(run: Run, strict: StrictGcs, gcs: GcsStore) -> None:
     """Not cut, not empty."""
     run(gcs.upload("pack", io.BytesIO(bytes(MIB))))
 

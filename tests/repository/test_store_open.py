@@ -44,9 +44,7 @@ def test_opening_a_bucket_imports_nothing_of_google_s_client() -> None:
         "heavy = ('google.cloud', 'google.auth', 'requests', 'urllib3'); "
         "print([m for m in sys.modules if m.startswith(heavy)])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -269,9 +269,7 @@ class ModelStore:
         if self.dead:
             raise Crash(number)
         fault = self.plan(number, verb, name)
-        self.bucket.history.append(
-            Operation(self.client_id, number, verb, name, fault.kind if fault else None)
-        )
+        self.bucket.history.append(Operation(self.client_id, number, verb, name, fault.kind if fault else None))
         if fault and fault.kind is FaultKind.CRASH_BEFORE:
             raise self._died(number)
         if fault and fault.kind is FaultKind.FAIL_BEFORE:

@@ -62,9 +62,7 @@ class StrictGcs:
         asked = Asked(request.method, request.path, dict(request.query), dict(request.headers), body)
         wire = self.plan(asked)
         if wire in {Wire.UNAVAILABLE, Wire.BUSY}:
-            return _response(
-                self._note(asked, Answer.error(503 if wire is Wire.UNAVAILABLE else 429, "Planned"))
-            )
+            return _response(self._note(asked, Answer.error(503 if wire is Wire.UNAVAILABLE else 429, "Planned")))
         if wire is Wire.RESET_BEFORE:
             return _reset(request)
         if wire is Wire.SILENCE:

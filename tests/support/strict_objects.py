@@ -97,9 +97,7 @@ class StrictObjects:
     def answer(self, asked: Asked) -> Answer:
         """Do what is asked."""
         if self.denied:
-            return Answer.error(
-                403, "someone@example.com does not have storage.objects access to the bucket."
-            )
+            return Answer.error(403, "someone@example.com does not have storage.objects access to the bucket.")
         for pattern, handle in ((OBJECT, self._object), (LISTING, self._list), (UPLOAD, self._upload)):
             if match := pattern.fullmatch(asked.path):
                 if match.group(1) != self.bucket:
@@ -223,9 +221,7 @@ class StrictObjects:
         md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
         for key, actual in (("crc32c", crc32c), ("md5Hash", md5)):
             if metadata.get(key, actual) != actual:
-                return Answer.error(
-                    400, f"Provided {key} {metadata[key]!r} doesn't match calculated {actual!r}."
-                )
+                return Answer.error(400, f"Provided {key} {metadata[key]!r} doesn't match calculated {actual!r}.")
         self.generation += 1
         self.stored[name] = Stored(name, data, self.generation, crc32c, md5)
         return Answer.json(self._resource(self.stored[name]))
