@@ -55,6 +55,10 @@ format: $(VENV)/.base ## put the sources into the house's form
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
+.PHONY: mutations
+mutations: setup ## plant each known bug of others and show that the tests catch it (about ten minutes)
+	@$(BIN)/python -m tests.mutations $(ONLY)
+
 .PHONY: bench
 bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
 	@$(BIN)/python -m bench

@@ -12,14 +12,16 @@ MUTATIONS = (
         (
             (
                 "        name, sha256 = await self.repository.write_manifest(manifest)\n",
-                "        from hashlib import sha256 as digest\n"
-                "        from runtime.repository import names\n"
-                "        name = names.manifest(names.backup_id(manifest.epoch, manifest.seq))\n"
-                "        sha256 = digest(manifest.encode()).hexdigest()\n",
+                (
+                    "        from hashlib import sha256 as digest\n"
+                    "        from runtime.repository import names\n"
+                    "        name = names.manifest(names.backup_id(manifest.epoch, manifest.seq))\n"
+                    "        sha256 = digest(manifest.encode()).hexdigest()\n"
+                ),
             ),
             (
                 "        self._pending = None\n        return name\n",
-                "        await self.repository.write_manifest(manifest)\n        self._pending = None\n        return name\n",
+                "        await self.repository.write_manifest(manifest)\n        return name\n",
             ),
         ),
         _INCREMENT,
@@ -38,8 +40,10 @@ MUTATIONS = (
         (
             (
                 "        taken = await self._backups.take(self.base, ",
-                "        before, self.base = self.base, replace(self.base, written=self._gate.written())\n"
-                "        taken = await self._backups.take(before, ",
+                (
+                    "        before, self.base = self.base, replace(self.base, written=self._gate.written())\n"
+                    "        taken = await self._backups.take(before, "
+                ),
             ),
         ),
     ),

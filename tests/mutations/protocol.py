@@ -44,8 +44,10 @@ MUTATIONS = (
         (
             (
                 "info = await self.store.swap(names.HEAD, data, generation)",
-                "info = await self.store.swap(names.HEAD, data, "
-                "(await self.store.stat(names.HEAD)).generation if generation else 0)",
+                (
+                    "current = (await self.store.stat(names.HEAD)).generation if generation else 0\n"
+                    "            info = await self.store.swap(names.HEAD, data, current)"
+                ),
             ),
         ),
     ),
@@ -55,8 +57,8 @@ MUTATIONS = (
         "runtime/repository/repository.py",
         (
             (
-                "                raise Superseded(found) from error\n            raise\n",
-                "                raise Superseded(found) from error\n            return HeadState(head, generation + 1)\n",
+                "raise Superseded(found) from error\n            raise\n",
+                "raise Superseded(found) from error\n            return HeadState(head, generation + 1)\n",
             ),
         ),
     ),
@@ -90,11 +92,7 @@ MUTATIONS = (
         (
             (
                 "        elif not self._replica.holds(state.head.manifest):",
-                "        elif not self._restored_once(state.head):",
-            ),
-            (
-                "    async def _ask(self",
-                "    def _restored_once(self, head: Head) -> bool:\n        return getattr(self._replica, 'placed', None) is not None\n\n    async def _ask(self",
+                "        elif self._lineage.seen is None and not self._replica.holds(state.head.manifest):",
             ),
         ),
     ),

@@ -99,7 +99,10 @@ MUTATIONS = (
             ("        await deleting.all(packs[name] for name in decided.packs)\n", ""),
             (
                 "        await deleting.all(manifests[name] for name in decided.orphans)\n",
-                "        await deleting.all(packs[name] for name in decided.packs)\n        await deleting.all(manifests[name] for name in decided.orphans)\n",
+                (
+                    "        await deleting.all(packs[name] for name in decided.packs)\n"
+                    "        await deleting.all(manifests[name] for name in decided.orphans)\n"
+                ),
             ),
         ),
         crash_points("prune"),
