@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := runtime components local tests bench __main__.py
+SOURCES := runtime components deployment local policy tests bench __main__.py
 
 .PHONY: help
 help: ## this list
@@ -39,7 +39,11 @@ demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENG
 
 .PHONY: test
 test: setup ## all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… for another run of chance)
+	@SOAK_CYCLES=$(or $(CYCLES),500) $(BIN)/python -m pytest -s tests/instance/test_soak.py
 
 .PHONY: check
 check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling
@@ -55,13 +59,36 @@ format: $(VENV)/.base ## put the sources into the house's form
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
+<<<<<<< HEAD
 .PHONY: mutations
 mutations: setup ## plant each known bug of others and show that the tests catch it (about ten minutes)
 	@$(BIN)/python -m tests.mutations $(ONLY)
+=======
+.PHONY: inventory
+inventory: setup ## renew what is generated from the infrastructure: Pulumi.yaml, option tables, inventories
+	@$(BIN)/python -W ignore -m tests.infra.renew
+
+.PHONY: policy
+policy: ## the policy pack's own environment, for `pulumi preview --policy-pack policy`
+	@test -x policy/.venv/bin/python || $(PYTHON) -m venv policy/.venv
+	@policy/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r policy/requirements.txt
+
+.PHONY: verify-deployment
+verify-deployment: setup ## check a live deployment: make verify-deployment STACK=dev
+	@$(BIN)/python -m deployment --stack "$(or $(STACK),dev)"
+>>>>>>> b21a7a5b00446be742cd5d0ca9fa59778a296c57
 
 .PHONY: bench
 bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
 	@$(BIN)/python -m bench
+
+IMAGE ?= qdrant-cloud-run
+BUILD_ARGS = $(foreach name,BASE_IMAGE QDRANT_IMAGE PIP_INDEX_URL,$(if $($(name)),--build-arg $(name)="$($(name))"))
+
+.PHONY: image
+image: $(VENV)/.base ## build the container's image and print its compressed size (BASE_IMAGE=…, QDRANT_IMAGE=…)
+	@docker build --file Dockerfile.qdrant --tag $(IMAGE) $(BUILD_ARGS) $(DOCKER_BUILD_FLAGS) .
+	@$(BIN)/python -m local.image_size $(IMAGE) --limit-mb 120
 
 # Infrastructure first: its protobuf is the older one, and one environment has to hold all three.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
@@ -73,5 +100,6 @@ lock: $(VENV)/.base ## compile pyproject's groups into requirements/, with hashe
 .PHONY: lock-with
 lock-with:
 	@$(COMPILE) --group infra -o requirements/infra.txt
+	@$(COMPILE) --group policy -o policy/requirements.txt
 	@$(COMPILE) --group runtime -c requirements/infra.txt -o requirements/runtime.txt
 	@$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/infra.txt -o requirements/dev.txt

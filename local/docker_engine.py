@@ -15,7 +15,10 @@ from runtime.errors import ConfigError
 
 IMAGE: Final = "qdrant/qdrant:v1.19.0"
 
-_UNTIL_STDIN_CLOSES: Final = '/qdrant/qdrant "$@" & engine=$!; (cat >/dev/null; kill -9 $engine) & wait $engine'
+# A shell gives what it runs in the background /dev/null to read, unless told otherwise: hence the copy.
+_UNTIL_STDIN_CLOSES: Final = (
+    'exec 3<&0; /qdrant/qdrant "$@" & engine=$!; (cat <&3 >/dev/null; kill -9 $engine) & wait $engine'
+)
 
 
 def docker_engine() -> Path:
@@ -39,6 +42,7 @@ def main() -> None:
     storage = Path(os.environ["QDRANT__STORAGE__STORAGE_PATH"])
     variables = [f"--env={name}" for name in os.environ if name.startswith("QDRANT__")]
     folder = str(storage.parent)
+    _read_from_a_pipe_that_nobody_closes()
     os.execvp(  # noqa: S606 - becoming docker is the point: signals and the exit status are its own
         "docker",
         [
@@ -48,6 +52,13 @@ def main() -> None:
             *("--entrypoint=sh", IMAGE, "-c", _UNTIL_STDIN_CLOSES, "qdrant", *sys.argv[1:]),
         ],
     )
+
+
+def _read_from_a_pipe_that_nobody_closes() -> None:
+    """Give this process, and docker after it, an input that ends when it ends, whatever the input was before."""
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+    os.set_inheritable(writing, True)
 
 
 if __name__ == "__main__":

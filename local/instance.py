@@ -137,5 +137,7 @@ def _environment(ports: Ports, folder: Path, backup_url: str, engine: Path, more
         "QDRANT_BIN": str(engine),
         "QDRANT_STORAGE_DIR": str(folder / "storage"),
         "BACKUP_URL": backup_url,
+        # Where Docker is, for the engine that runs in it.
+        **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")},
         **more,
     }

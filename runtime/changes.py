@@ -49,19 +49,26 @@ def scopes(
     """Return what to stream of each collection there is.
 
     A write through an alias marks what the alias means now and what it meant in the parent; when aliases changed in
-    between, it could have meant anything else too, and everything is looked at.
+    between, it could have meant anything else too, and everything is looked at. So could the name of a collection
+    that was deleted or made in between: before or after, it may have been an alias for a while.
     """
     known = parent.collections if parent else {}
-    parent_aliases = parent.aliases if parent else {}
-    through_alias = (delta.points | delta.replaced) - set(collections)
-    meant = {target for name in through_alias for target in (aliases.get(name), parent_aliases.get(name)) if target}
-    look_at_all = delta.everything or (delta.catalog and any(name not in known for name in through_alias))
+
+    def meant(names: frozenset[str]) -> set[str]:
+        """Return the collections that these names mean now or meant in the parent."""
+        old = parent.aliases if parent else {}
+        return {target for name in names for target in (name, aliases.get(name), old.get(name)) if target}
+
+    changed, replaced = meant(delta.points), meant(delta.replaced)
+    collections_throughout = (set(collections) & known.keys()) - delta.replaced
+    maybe_aliases = (delta.points - collections_throughout) | (delta.replaced - set(collections) - known.keys())
+    look_at_all = delta.everything or (delta.catalog and bool(maybe_aliases))
     found = {}
     for name in collections:
         entry = known.get(name)
-        if entry is None or name in delta.replaced or is_worn(entry, parent):
+        if entry is None or name in replaced or is_worn(entry, parent):
             found[name] = Scope.EVERYTHING
-        elif look_at_all or name in delta.points or name in meant:
+        elif look_at_all or name in changed:
             found[name] = Scope.CHANGES
         else:
             found[name] = Scope.NOTHING

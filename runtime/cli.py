@@ -13,6 +13,8 @@ from typing import Any
 import click
 
 from runtime import logs
+from runtime.commands.adopt import adopt
+from runtime.commands.doctor import doctor
 from runtime.commands.export import export
 from runtime.commands.prune import prune
 from runtime.commands.repair import repair
@@ -167,5 +169,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify, prune, rollback, repair, export):
+for command in (verify, prune, rollback, repair, export, adopt, doctor):
     cli.add_command(command)

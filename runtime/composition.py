@@ -89,8 +89,9 @@ def shard_entry(source: PackSource, known: ShardEntry | None, what: str) -> Shar
             segment = json.loads(note)
         except ValueError as error:
             raise IntegrityError(f"the stream of {what} holds a segment's manifest that is no JSON") from error
+        paths = layout.segment_files(segment)
         manifests[segment["segment_id"]] = segment
-        for path in layout.segment_files(segment) - files.keys():
+        for path in paths - files.keys():
             if known is None or path not in known.files:
                 raise IntegrityError(f"the stream of {what} lacks {path}, and so does the newest backup")
             files[path] = known.files[path]

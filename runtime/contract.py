@@ -34,6 +34,8 @@ INSTANCE_ROLE: Final = "INSTANCE_ROLE"
 QDRANT_SNAPSHOT_ON_START: Final = "QDRANT_SNAPSHOT_ON_START"
 QDRANT_SNAPSHOT_DIR: Final = "QDRANT_SNAPSHOT_DIR"
 ALLOWED_CALLERS: Final = "ALLOWED_CALLERS"
+CALLER_AUDIENCES: Final = "CALLER_AUDIENCES"
+SERVICE_ACCESS: Final = "SERVICE_ACCESS"
 RUNTIME_ENVIRONMENT: Final = "RUNTIME_ENVIRONMENT"
 LOG_LEVEL: Final = "LOG_LEVEL"
 
@@ -52,6 +54,24 @@ METRICS_ROUTE: Final = "/api/metrics"
 
 # The one object that is ever overwritten; the infrastructure grants the overwrite on this name alone.
 HEAD_OBJECT: Final = "HEAD"
+# Folders of the repository below its prefix: the infrastructure grants deletion in them, to pruning alone.
+VERIFIED_FOLDER: Final = "verified"
+REPOSITORY_FOLDERS: Final = ("manifests", "packs", VERIFIED_FOLDER, "journal", "exports")
+
+# The one folder that the image writes to: Qdrant's storage is below it, Cloud Run mounts memory or a disk there.
+DATA_DIR: Final = "/data"
+
+# Events that somebody is told of, by the name in the log line's `event`.
+EVENTS: Final = {
+    "backup_committed": "backup.committed",
+    "backup_failed": "backup.failed",
+    "store_failing": "store.failing",
+    "writes_unsaved": "shutdown.unsaved",
+    "restore_damaged": "restore.damaged",
+    "serve_failed": "serve.failed",
+    "child_gave_up": "child.gave_up",
+    "writer_fenced": "writer.fenced",
+}
 
 
 def environment(
@@ -60,6 +80,8 @@ def environment(
     project: T,
     collections: T,
     allowed_callers: T,
+    caller_audiences: T,
+    service_access: T,
     restore_policy: T,
     backup_max_age_seconds: T,
     runtime_environment: T,
@@ -75,6 +97,8 @@ def environment(
         GOOGLE_CLOUD_PROJECT: project,
         QDRANT_COLLECTION_NAME: collections,
         ALLOWED_CALLERS: allowed_callers,
+        CALLER_AUDIENCES: caller_audiences,
+        SERVICE_ACCESS: service_access,
         RESTORE_POLICY: restore_policy,
         BACKUP_MAX_AGE_SECONDS: backup_max_age_seconds,
         RUNTIME_ENVIRONMENT: runtime_environment,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runtime import selection
+from runtime import selection, stock_snapshots
 from runtime.backup import Backups
 from runtime.changes import Delta
 from runtime.clock import suspended_clock
@@ -28,7 +28,8 @@ from runtime.repository.head import Head, Request
 from runtime.repository.repository import Repository, Superseded
 from runtime.selection import Start
 from runtime.settings import Settings
-from runtime.writing import Writing
+from runtime.stock_snapshots import Target
+from runtime.writing import Saved, Writing
 
 log = get_logger()
 
@@ -102,6 +103,8 @@ class Instance:
         settings = self._settings
         if (aside := self.replica.set_aside()) is not None:
             log.warning("boot.set_aside", message=f"The storage directory was not empty: its content is now in {aside}")
+        if settings.snapshot_on_start:
+            stock_snapshots.prepare(settings.snapshot_dir)
         while True:
             start, state = await selection.start(
                 self.lineage.repository,
@@ -123,10 +126,19 @@ class Instance:
                 continue
             break
         self._note_restored(start, turn, asyncio.get_running_loop().time() - started)
+        if settings.snapshot_on_start:
+            await self.snapshots("start")
         if settings.instance_role == "reader":
             self._stand_by()
         else:
             self._open()
+
+    async def snapshots(self, reason: str) -> list[Target]:
+        """Write Qdrant's own snapshots of the kept collections to QDRANT_SNAPSHOT_DIR. Raises ConfigError."""
+        settings = self._settings
+        return await stock_snapshots.write_snapshots(
+            self.replica.engine.admin, settings.snapshot_dir, only=settings.collections, reason=reason
+        )
 
     async def restart_engine(self) -> None:
         """Start Qdrant again after it died by itself, writes held meanwhile. Raises EngineError, IntegrityError."""
@@ -160,22 +172,28 @@ class Instance:
             self._promotion.cancel()  # it would claim, and open, on the way out
         if not self.lineage.is_writer:
             return
-        try:
-            async with asyncio.timeout(seconds):
-                if not self.replica.engine.running:
-                    await self.restart_engine()
-                await self.gate.drained(seconds=min(_DRAIN_SECONDS, seconds / 4))
-                self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
-                saved = await self.writing.save("shutdown", clean=True, must=True)
-        except (RuntimeFailure, TimeoutError) as error:
-            reason = str(error) or "out of time"
-            unsaved = self.writing.unsaved_count
-            log.exception("shutdown.unsaved", message=f"{unsaved} writes were not saved: {reason}", unsaved=unsaved)
-        else:
-            log.info("shutdown.saved", message="Everything acknowledged is saved", manifest=saved.manifest)
+        self.writing.give_way()
+        last = asyncio.create_task(self._save_last(drain_seconds=min(_DRAIN_SECONDS, seconds / 4)), name="last backup")
+        await asyncio.wait({last}, timeout=seconds)
+        last.cancel()  # and not waited for: an upload takes its time to give up
+        failure = last.exception() if last.done() else TimeoutError("out of time")
+        if failure is None:
+            manifest = last.result().manifest
+            log.info("shutdown.saved", message="Everything acknowledged is saved", manifest=manifest)
+            return
+        unsaved = self.writing.unsaved_count
+        message = f"{unsaved} writes were not saved: {failure}"
+        log.error("shutdown.unsaved", message=message, unsaved=unsaved, exc_info=failure)
+
+    async def _save_last(self, *, drain_seconds: float) -> Saved:
+        if not self.replica.engine.running:
+            await self.restart_engine()
+        await self.gate.drained(seconds=drain_seconds)
+        self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
+        return await self.writing.save("shutdown", clean=True, must=True)
 
     async def _look(self) -> None:
-        state = await self.lineage.look()
+        state = await self.lineage.look_briefly()
         if self.lineage.is_writer:
             request = self.lineage.request
             if request is not None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runtime.composition import Position
 from runtime.edge.gate import Refused
-from runtime.errors import IntegrityError, NotTheWriter, StoreError
+from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError, StoreUnreachable
 from runtime.repository.head import Head, Request
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository, Superseded
@@ -49,7 +49,8 @@ class Lineage:
         self._fresh_until = float("-inf")
         self._yielding = False
         self._pending: Manifest | None = None
-        self._reading = asyncio.Lock()
+        self._failure: StoreError | IntegrityError | None = None
+        self._reading: asyncio.Task[RuntimeFailure | None] | None = None
         self._swapping = asyncio.Lock()
 
     @property
@@ -76,9 +77,25 @@ class Lineage:
     async def look(self) -> HeadState | None:
         """Read HEAD and take note of it. Raises StoreError, IntegrityError."""
         sent = self._clock()
-        found = await self.repository.head()
+        try:
+            found = await self.repository.head()
+        except (StoreError, IntegrityError) as error:
+            self._failure = error
+            raise
         self._note(found, sent)
         return found
+
+    async def look_briefly(self) -> HeadState | None:
+        """Look, but wait no longer for the store than an acknowledgement may rely on what was read before.
+
+        Raises StoreError, IntegrityError.
+        """
+        try:
+            async with asyncio.timeout(self._timeout / 2):
+                return await self.look()
+        except TimeoutError as error:
+            self._failure = StoreUnreachable(f"{self.repository} did not answer within {self._timeout / 2:g} s")
+            raise self._failure from error
 
     async def acknowledge(self) -> int:
         """Return the epoch when a write may be acknowledged: HEAD was seen to be ours within half the time-out.
@@ -88,9 +105,7 @@ class Lineage:
         epoch = self._writing_epoch()
         if self._clock() < self._fresh_until:
             return epoch
-        async with self._reading:
-            if self._clock() >= self._fresh_until:
-                await self._refresh()
+        await self._refresh()
         return self._writing_epoch()
 
     async def create(self) -> None:
@@ -170,17 +185,26 @@ class Lineage:
         return self._epoch
 
     async def _refresh(self) -> None:
-        try:
-            await self.look()
-        except (StoreError, IntegrityError) as error:
-            self._writing_epoch()
-            if self._outage == "accept" and isinstance(error, StoreError):
-                self.unconfirmed_count += 1
-                return
-            raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
+        """Read HEAD, once for all the writes that wait for it: with the store down each would wait out its deadline."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        error = await asyncio.shield(self._reading)
         self._writing_epoch()
-        if self._clock() >= self._fresh_until:
+        if error is None and self._clock() >= self._fresh_until:
             raise Refused("another instance asks to take over", retry_after=1)
+        if isinstance(error, StoreError) and self._outage == "accept":
+            self.unconfirmed_count += 1
+        elif error is not None:
+            raise Refused(f"the bucket cannot be asked who writes: {error.message}", retry_after=5) from error
+
+    async def _read(self) -> RuntimeFailure | None:
+        if self._failure is not None:  # it is looked again on a schedule; no write waits for a store known to fail
+            return self._failure
+        try:
+            await self.look_briefly()
+        except (StoreError, IntegrityError) as error:
+            return error
+        return None
 
     async def _change(self, change: Callable[[Head], Head]) -> None:
         """Change HEAD as long as it is ours, merging with what others asked for meanwhile."""
@@ -215,6 +239,7 @@ class Lineage:
         if self.seen is not None and found is not None and found.generation < self.seen.generation:
             return
         self.seen = found
+        self._failure = None
         if self._epoch is None:
             return
         ours = found is not None and found.head.holder == self.instance and found.head.epoch == self._epoch

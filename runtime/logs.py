@@ -3,6 +3,7 @@
 Owns the form (severity, message, event, facts as keys, stack_trace). Decides nothing about what is logged.
 """
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -29,12 +30,27 @@ def _to_cloud_logging(_logger: Any, method: str, entry: MutableMapping[str, Any]
     return entry
 
 
+def _line(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> str:
+    """Return the entry as JSON that any reader takes, whatever is in it: a line that cannot be written is lost."""
+    try:
+        line = json.dumps(entry, ensure_ascii=False, allow_nan=False, default=str)
+    except (ValueError, TypeError):
+        # Not a number, infinite, a key that is no text, a circle: told as text.
+        line = json.dumps({str(key): _plain(value) for key, value in entry.items()}, ensure_ascii=False)
+    # A name that is no UTF-8 comes as lone surrogates, which have a form in JSON but none on the way out.
+    return line.encode("utf-8", "backslashreplace").decode()
+
+
+def _plain(value: Any) -> str | int | None:
+    return value if isinstance(value, str | int | None) else str(value)
+
+
 _PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     structlog.processors.format_exc_info,
     _to_cloud_logging,
-    structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+    _line,
 ]
 
 

@@ -5,8 +5,8 @@ Owns which manifest it will name. Says what it would do before it does it, and r
 What HEAD knew and the names do not say: whether the newest manifest was ever committed. A writer puts the manifest
 into the bucket first and changes HEAD then, so one that died in between leaves a manifest that nobody committed. Such
 a manifest is a whole backup all the same: everything in it had been acknowledged, and its parent was the newest
-backup. So the one with the highest number is taken, of several with that number the one of the highest epoch (the
-others lost the lineage before they could commit), and of these the first that is intact.
+backup. So of the highest epoch the highest number is taken (writers of lower epochs lost the lineage before they could
+commit more), and if that is not intact, the next one down.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ async def plan(repository: Repository) -> Repair:
     StoreError.
     """
     wrong, generation = await _what_is_wrong(repository)
-    candidates = sorted(await repository.manifest_names(), key=_by_number, reverse=True)
+    candidates = (await repository.manifest_names())[::-1]  # by epoch and number, highest first
     if not candidates:
         raise NothingThere(
             f"{wrong}, and {repository} holds no manifest",
@@ -123,11 +123,6 @@ async def _look(repository: Repository, name: str, packs: dict[str, ObjectInfo])
     damage = damaged_packs(manifest, packs)
     problem = f"{damage[0].what} {damage[0].problem}" if damage else None
     return Candidate(name, problem, manifest, hashlib.sha256(data).hexdigest())
-
-
-def _by_number(name: str) -> tuple[int, int]:
-    epoch, seq = names.order(names.manifest_id(name) or "")
-    return seq, epoch
 
 
 def _highest_epoch(manifests: list[str], packs: dict[str, ObjectInfo]) -> int:

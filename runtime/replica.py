@@ -14,6 +14,7 @@ from runtime.changes import Delta
 from runtime.engine import process
 from runtime.engine import storage as layout
 from runtime.engine.process import Engine
+from runtime.engine.tuning import refuse_what_cannot_fit
 from runtime.errors import EngineError, IntegrityError
 from runtime.logs import get_logger
 from runtime.repository.head import Head
@@ -152,6 +153,8 @@ class Replica:
         if choice.manifest is None:
             return await self._place_nothing()
         await self._refuse_newer(choice.manifest)
+        room = await asyncio.to_thread(process.room, self._settings)
+        refuse_what_cannot_fit(choice.manifest.live_bytes(), room)
         self.progress.files = self.progress.files_done = self.progress.bytes = self.progress.bytes_done = 0
         untouched, self._untouched = self._untouched, None
         await restore.place(

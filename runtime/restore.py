@@ -5,14 +5,17 @@ Owns what is downloaded in which pieces, and the checks. Decides nothing about w
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import functools
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 from runtime import local_files
 from runtime.engine import storage as layout
+from runtime.large_file import LargeFile, is_large
 from runtime.repository.manifest import FileEntry, Manifest
 from runtime.repository.repository import Repository
-from runtime.run_sink import Progress, RunSink, Target
+from runtime.run_sink import Progress, RunSink, Target, explained
 
 # Files that lie close together in a pack come in one request; a gap is a few header blocks.
 _WIDEST_GAP = 64 * 1024
@@ -27,7 +30,7 @@ async def place(
 
     Files that are there already are kept when their hash is right, and deleted when the manifest does not name them.
     `untouched` is what was placed there before, if no engine has run on it since: its files are not hashed again.
-    Raises IntegrityError, StoreError.
+    Raises IntegrityError, StoreError, and RuntimeFailure when a file cannot be written.
     """
     targets = _targets(manifest, storage)
     trusted = _targets(untouched, storage) if untouched else {}
@@ -36,7 +39,8 @@ async def place(
     progress.files, progress.bytes = len(wanted), sum(target.entry.stored for target in wanted)
     progress.on_change()
     await _download(repository, wanted, progress)
-    await asyncio.to_thread(_write_small_files, manifest, storage)
+    with explained(storage):
+        await asyncio.to_thread(_write_small_files, manifest, storage)
 
 
 def clear(storage: Path) -> None:
@@ -64,24 +68,37 @@ def _write_small_files(manifest: Manifest, storage: Path) -> None:
 
 async def _download(repository: Repository, wanted: list[Target], progress: Progress) -> None:
     """Fetch all files, several ranges at a time; the first failure ends the others."""
-    waiting = iter(runs(wanted))
+    large = [LargeFile(target, progress) for target in wanted if is_large(target)]
+    pieces = (piece.fetch for file in large for piece in file.pieces())
+    small = runs(target for target in wanted if not is_large(target))
+    waiting: Iterator[Callable[[Repository], Awaitable[None]]] = itertools.chain(
+        pieces, (functools.partial(_fetch, progress, *run) for run in small)
+    )
 
     async def work() -> None:
-        for pack, run in waiting:
-            sink = RunSink(pack, run, progress)
-            try:
-                first, last = run[0].entry, run[-1].entry
-                await repository.read_range(pack, first.offset, last.offset + last.stored - first.offset, sink)
-                sink.finish()
-            finally:
-                sink.close()
+        for fetch in waiting:
+            await fetch(repository)
 
     try:
         async with asyncio.TaskGroup() as group:
+            for file in large:
+                group.create_task(file.check())
             for _ in range(_PARALLEL_RUNS):
                 group.create_task(work())
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from failures
+
+
+async def _fetch(progress: Progress, pack: str, run: list[Target], repository: Repository) -> None:
+    sink = RunSink(pack, run, progress)
+    try:
+        first, last = run[0].entry, run[-1].entry
+        # Empty files, or nothing but holes: there is nothing to ask for, and no range that says so.
+        if length := last.offset + last.stored - first.offset:
+            await repository.read_range(pack, first.offset, length, sink)
+        sink.finish()
+    finally:
+        sink.close()
 
 
 def runs(wanted: Iterable[Target]) -> Iterator[tuple[str, list[Target]]]:

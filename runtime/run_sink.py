@@ -3,13 +3,15 @@
 Owns how stored bytes become a file with holes, and the check of each file's hash. One sink, one range, one thread.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runtime.errors import IntegrityError
+from runtime.errors import IntegrityError, RuntimeFailure
 from runtime.repository.manifest import FileEntry
 
 
@@ -43,6 +45,17 @@ def extents(entry: FileEntry) -> Iterator[tuple[int, int]]:
         yield position, entry.size - position
 
 
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say which file could not be written, and why: the store's own errors must not be mistaken for this one."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        hint = "The disk, or the memory it is made of, is full: give the instance more" if full else ""
+        raise RuntimeFailure(f"{path} cannot be placed: {error.strerror}", hint=hint) from error
+
+
 class RunSink:
     """Writes a range of a pack into its files, at the offsets their holes leave. Close it in the end."""
 
@@ -68,7 +81,8 @@ class RunSink:
             part = view[: self._length]
             if not part:
                 continue
-            written = os.pwrite(self._descriptor, part, self._offset)
+            with explained(self._target.path):
+                written = os.pwrite(self._descriptor, part, self._offset)
             self._digest.update(part[:written])
             self._offset += written
             self._length -= written
@@ -104,6 +118,10 @@ class RunSink:
             self._open(target)
 
     def _open(self, target: Target) -> None:
+        with explained(target.path):
+            self._create(target)
+
+    def _create(self, target: Target) -> None:
         self._target = target
         target.path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(target.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)

@@ -8,7 +8,7 @@ import contextlib
 import shutil
 import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +33,9 @@ async def scratch(settings: Settings, what: str) -> AsyncIterator[Settings]:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Engine]:
+async def running(settings: Settings, arguments: Sequence[str] = ()) -> AsyncIterator[Engine]:
     """Run an engine with these settings; its lines go to standard error. Raises ConfigError, EngineError."""
-    engine = Engine(settings, output=_STDERR)
+    engine = Engine(settings, output=_STDERR, arguments=arguments)
     try:
         await engine.start()
         yield engine

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runtime.errors import ConfigError, IntegrityError, NothingThere
+from runtime.logs import get_logger
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository
 from runtime.settings import RestoreFallback, RestorePolicy
+
+log = get_logger()
 
 
 class Start(StrEnum):
@@ -74,9 +77,10 @@ async def candidates(repository: Repository, head: Head, fallback: RestoreFallba
     skipped = [head.manifest]
     try:
         newest = await _read(repository, head, head.manifest, head.manifest_sha256)
-    except IntegrityError:
+    except IntegrityError as error:
         if fallback == "refuse":
             raise
+        _log_damaged(head.manifest, error)
     else:
         yield Choice(head.manifest, newest)
     if fallback == "refuse":
@@ -87,7 +91,8 @@ async def candidates(repository: Repository, head: Head, fallback: RestoreFallba
     for name in committed(await repository.manifest_names(), head)[1:]:
         try:
             manifest = await _read(repository, head, name, None)
-        except IntegrityError:
+        except IntegrityError as error:
+            _log_damaged(name, error)
             skipped.append(name)
             continue
         yield Choice(name, manifest, tuple(skipped))
@@ -96,6 +101,10 @@ async def candidates(repository: Repository, head: Head, fallback: RestoreFallba
         f"none of the {len(skipped)} backups in {repository} is intact",
         hint="`python -m runtime verify --deep` says what is wrong with each; object versioning may hold older bytes",
     )
+
+
+def _log_damaged(name: str, error: IntegrityError) -> None:
+    log.error("restore.damaged", message=f"The manifest of a backup is damaged: {error}", manifest=name)
 
 
 async def _read(repository: Repository, head: Head, name: str, sha256: str | None) -> Manifest:

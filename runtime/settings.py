@@ -22,6 +22,7 @@ RestoreFallback = Literal["older", "refuse"]
 StoreOutage = Literal["refuse", "accept"]
 InstanceRole = Literal["auto", "reader"]
 RuntimeEnvironment = Literal["production", "development"]
+ServiceAccess = Literal["public", "private"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -69,13 +70,16 @@ def _flag(text: str) -> bool:
 
 def _backup_url(text: str) -> str:
     url = urllib.parse.urlsplit(text)
-    if url.query or url.fragment:
-        raise ValueError("must have no ? and no # part")
+    if url.query or url.fragment or not text.isprintable():
+        raise ValueError("must have no ? and no # part, and no control characters")
+    path = url.path.rstrip("/").removeprefix("/")
+    if path and {"", ".", ".."} & set(path.split("/")):
+        raise ValueError("must have no empty part, no '.' and no '..' in its path")
     if url.scheme == "gs":
         if not _BUCKET.fullmatch(url.netloc):
             raise ValueError("must name a bucket: gs://BUCKET or gs://BUCKET/PREFIX")
     elif url.scheme == "file":
-        if url.netloc or not url.path.startswith("/") or url.path == "/":
+        if url.netloc or not url.path.startswith("/") or not path:
             raise ValueError("must name an absolute directory: file:///DIRECTORY")
     else:
         raise ValueError("must be gs://BUCKET/PREFIX or file:///DIRECTORY")
@@ -223,6 +227,20 @@ class Settings:
     allowed_callers: tuple[str, ...] = _setting(
         contract.ALLOWED_CALLERS, _accounts, "", "Service accounts whose Google ID tokens may call `/api/*`."
     )
+    caller_audiences: tuple[str, ...] = _setting(
+        contract.CALLER_AUDIENCES,
+        _names,
+        "",
+        "What the tokens of `ALLOWED_CALLERS` must be made for, comma-separated: the service's URL, or its custom "
+        "audience.",
+    )
+    service_access: ServiceAccess = _setting(
+        contract.SERVICE_ACCESS,
+        _choice(ServiceAccess),
+        "public",
+        "`private` says that Cloud Run itself lets in only invokers, and so has checked the tokens whose signature it "
+        "removes.",
+    )
     runtime_environment: RuntimeEnvironment = _setting(
         contract.RUNTIME_ENVIRONMENT,
         _choice(RuntimeEnvironment),
@@ -283,6 +301,15 @@ def _contradictions(values: Mapping[str, Any], environment: Mapping[str, str]) -
         problems.append("QDRANT_READ_ONLY_API_KEY: is the same as QDRANT_API_KEY: it would allow writes; make another")
     if read_only and "api_key" in values and not values["api_key"]:
         problems.append("QDRANT_API_KEY: is missing while QDRANT_READ_ONLY_API_KEY is set: set both, or neither")
+    if (
+        values.get("allowed_callers")
+        and values.get("service_access") == "public"
+        and values.get("caller_audiences") == ()
+    ):
+        problems.append(
+            "CALLER_AUDIENCES: is missing while ALLOWED_CALLERS is set: set the service's URL, or "
+            "SERVICE_ACCESS=private where Cloud Run checks every caller"
+        )
     problems += [
         f"{name}: is set by the runtime: use {ours} instead"
         for name, ours in _OWNED_BY_THE_RUNTIME.items()

@@ -26,12 +26,13 @@ log = get_logger()
 # A child that dies by itself is started again in place so often; after that the container ends with its status.
 _MOST_RESTARTS = 3
 _RESTART_WINDOW_SECONDS = 600.0
+_POLL_SECONDS = 0.1
 
 _MOST_CANCELLATIONS = 5
 _CANCELLATION_SECONDS = 0.4
 
-# Kept back of the shutdown budget for ending the children.
-_ENDING_SECONDS = 1.3
+# Kept back of the shutdown budget for ending the children, while an upload that had to be given up winds down.
+_ENDING_SECONDS = 2.3
 
 
 class ChildDied(Exception):
@@ -129,8 +130,8 @@ async def _keep_engine(instance: Instance) -> None:
     restarts = _Restarts()
     while True:
         child = instance.replica.engine.child
-        if child is None:  # being replaced by the replica
-            await asyncio.sleep(0.1)
+        if child is None or instance.replica.engine.stopping:  # being replaced by the replica
+            await asyncio.sleep(_POLL_SECONDS)
             continue
         status = await asyncio.shield(child.exited)
         if instance.replica.engine.child is not child or instance.replica.engine.stopping:

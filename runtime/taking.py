@@ -44,9 +44,8 @@ async def taken(repository: Repository, settings: Settings, what: str) -> AsyncI
 
     When the block fails, the lineage is let go as it was found. Raises NotTheWriter, IntegrityError, StoreError.
     """
+    lineage = _lineage(repository, settings, what)
     timeout = settings.handover_timeout_seconds
-    name = f"{what}-{uuid.uuid4().hex[:12]}"
-    lineage = Lineage(repository, name, timeout_seconds=timeout, outage="refuse", clock=suspended_clock)
     turn = Turn(lineage, _NoEngine(), timeout_seconds=timeout, clock=suspended_clock, restores=True)
     try:
         async with asyncio.timeout(_LONGEST_TURN_SECONDS):
@@ -58,8 +57,32 @@ async def taken(repository: Repository, settings: Settings, what: str) -> AsyncI
         ) from None
     except Superseded:
         raise IntegrityError(f"HEAD in {repository} disappeared", hint="`python -m runtime repair`") from None
-    try:
+    async with _let_go_on_failure(lineage):
         yield lineage
+
+
+@contextlib.asynccontextmanager
+async def begun(repository: Repository, settings: Settings, what: str) -> AsyncIterator[Lineage]:
+    """Make a new lineage and be its writer for the duration of the block. Raises as `taken`."""
+    lineage = _lineage(repository, settings, what)
+    try:
+        await lineage.create()
+    except Superseded:
+        raise NotTheWriter(f"another instance began a lineage in {repository} meanwhile") from None
+    async with _let_go_on_failure(lineage):
+        yield lineage
+
+
+def _lineage(repository: Repository, settings: Settings, what: str) -> Lineage:
+    name = f"{what}-{uuid.uuid4().hex[:12]}"
+    timeout = settings.handover_timeout_seconds
+    return Lineage(repository, name, timeout_seconds=timeout, outage="refuse", clock=suspended_clock)
+
+
+@contextlib.asynccontextmanager
+async def _let_go_on_failure(lineage: Lineage) -> AsyncIterator[None]:
+    try:
+        yield
     except RuntimeFailure:
         with contextlib.suppress(RuntimeFailure):  # the first failure is the one to tell
             await lineage.release()

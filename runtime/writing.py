@@ -5,12 +5,15 @@ Owns the schedule of backups and the sequence take → commit, one at a time. Wh
 """
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from runtime.backup import Backups, Busy
-from runtime.composition import Base, Taken
+from runtime.backup import Busy
+from runtime.composition import Base, Position, Taken
 from runtime.edge.gate import Gate
 from runtime.errors import EngineError, IntegrityError, NotTheWriter, RuntimeFailure, StoreError
+from runtime.history import Done, History
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
 from runtime.settings import Settings
@@ -35,12 +38,20 @@ class Saved:
     finished_at: float
 
 
+class TakesBackups(Protocol):
+    """What takes a backup; see `runtime.backup.Backups`."""
+
+    async def take(self, base: Base, position: Position, *, must: bool) -> Taken:
+        """Take a backup of what changed since `base`. Raises Busy, EngineError, StoreError, IntegrityError."""
+
+
 class Writing:
     """Saves what is written. `base` is the newest committed state and what was written by then."""
 
-    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: Backups) -> None:
+    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: TakesBackups) -> None:
         self.base = Base(None, None, gate.written())
         self.last: Saved | None = None
+        self.history = History()
         self.last_error: str | None = None
         self.failures = 0
         self.unsaved_since: float | None = None
@@ -51,6 +62,7 @@ class Writing:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._pending: Taken | None = None
+        self._saving: asyncio.Task[object] | None = None
         self._skipped: tuple[str, ...] = ()
         gate.on_write = self._on_write
 
@@ -79,7 +91,9 @@ class Writing:
         Raises Busy, NotTheWriter, StoreError, EngineError, IntegrityError; what was not committed stays unsaved.
         """
         async with self._lock:
+            self._saving = asyncio.current_task()
             started = asyncio.get_running_loop().time()
+            oldest = started if self.unsaved_since is None else self.unsaved_since
             try:
                 await self._finish_pending()
                 taken, name = await self._take_and_commit(reason, clean=clean, must=must)
@@ -100,8 +114,25 @@ class Writing:
             )
             if name is not None:
                 self.last = saved
+                self.history.add(
+                    Done(
+                        name,
+                        reason,
+                        time.time(),
+                        saved.streamed_bytes,
+                        saved.packed_bytes,
+                        saved.held_seconds,
+                        saved.seconds,
+                        now - oldest,
+                    )
+                )
                 _log_committed(reason, saved, self.base)
             return saved
+
+    def give_way(self) -> None:
+        """Cancel the backup under way, whoever asked for it: the last one holds what it would have, and more."""
+        if self._lock.locked() and self._saving is not None:
+            self._saving.cancel()
 
     async def run(self) -> None:
         """Save whenever it is due, for as long as the process lives."""
@@ -173,6 +204,7 @@ class Writing:
 
     def _failed(self, error: RuntimeFailure) -> None:
         self.failures += 1
+        self.history.failures[type(error).__name__] += 1
         self.last_error = str(error)
         log.error(
             "backup.failed",

@@ -1,37 +1,41 @@
 """The agent's HTTP routes, on its own port and, through HAProxy, on the public one.
 
-Owns the table of routes, their answers and their status codes. The facts come from `view`; what a request does is
-the instance's.
+Owns the table of routes with the right each needs, and what a failure becomes. The answers are in `probes`, `control`,
+`metrics` and `page`.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
-from runtime import contract
-from runtime.api import access, view
+from runtime import contract, trace
+from runtime.api.access import Access, Denied, Right
+from runtime.api.control import Control
+from runtime.api.google_tokens import CertificatesUnavailable, GoogleTokens
+from runtime.api.limits import Limits, TooMany
+from runtime.api.metrics import Metrics
+from runtime.api.overview import Overview
+from runtime.api.page import Page
+from runtime.api.probes import Probes
 from runtime.backup import Busy
 from runtime.errors import IntegrityError, NothingThere, NotTheWriter, RuntimeFailure, StoreError
-from runtime.instance import Instance, Role
+from runtime.instance import Instance
 from runtime.logs import get_logger
-from runtime.repository import names
-from runtime.repository.catalogue import describe, listing
 from runtime.settings import Settings
-from runtime.verify import look
 
 log = get_logger()
 
-# Cloud Run ends a container whose start-up probe has not passed after 240 s. A restore that takes longer goes on
-# behind a port that answers 503.
-_PROBE_SECONDS: Final = 220.0
+# No route takes a body that it reads.
+_MOST_BODY_BYTES: Final = 16 * 1024
 
 _STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
     (NothingThere, 404),
     (NotTheWriter, 409),
     (Busy, 503),
     (StoreError, 503),
+    (CertificatesUnavailable, 503),
     (IntegrityError, 500),
     (RuntimeFailure, 500),
 )
@@ -39,99 +43,49 @@ _STATUS_OF: Final[tuple[tuple[type[Exception], int], ...]] = (
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def agent_app(instance: Instance, settings: Settings) -> web.Application:
-    """Return the application; the caller runs it."""
-    app = web.Application(middlewares=[_failures], client_max_size=1024 * 1024)
-    agent = _Agent(instance, settings)
-    app.router.add_get(contract.HEALTH_ROUTE, agent.health)
-    app.router.add_get(contract.STARTUP_ROUTE, agent.startup)
-    app.router.add_get(contract.LIVE_ROUTE, agent.live)
-    app.router.add_post(contract.SNAPSHOT_ROUTE, agent.snapshot)
-    app.router.add_post(contract.VERIFY_ROUTE, agent.verify)
-    app.router.add_get(contract.BACKUPS_ROUTE, agent.backups)
-    app.router.add_get(contract.BACKUPS_ROUTE + "/{identifier}", agent.backup)
+def agent_app(instance: Instance, settings: Settings, *, tokens: GoogleTokens | None = None) -> web.Application:
+    """Return the application; the caller runs it. `tokens`: how Google's are checked, if not against Google."""
+    app = web.Application(middlewares=[_in_context(settings), _failures], client_max_size=_MOST_BODY_BYTES)
+    guard = _Guard(Access(settings, tokens or GoogleTokens(settings)), Limits())
+    probes, control = Probes(instance, settings), Control(instance, settings)
+    overview = Overview(instance.lineage.repository)
+    metrics, page = Metrics(instance, settings, overview), Page(instance, settings, overview)
+    app.router.add_get(contract.HEALTH_ROUTE, probes.health)
+    app.router.add_get(contract.STARTUP_ROUTE, probes.startup)
+    app.router.add_get(contract.LIVE_ROUTE, probes.live)
+    app.router.add_get(contract.STATUS_ROUTE, guard(Right.LOOK, page.status))
+    app.router.add_get(contract.METRICS_ROUTE, guard(Right.LOOK, metrics.scrape))
+    app.router.add_get(contract.BACKUPS_ROUTE, guard(Right.LOOK, control.backups))
+    app.router.add_get(contract.BACKUPS_ROUTE + "/{identifier}", guard(Right.LOOK, control.backup))
+    app.router.add_post(contract.SNAPSHOT_ROUTE, guard(Right.ACT, control.snapshot))
+    app.router.add_post(contract.VERIFY_ROUTE, guard(Right.ACT, control.verify))
     return app
 
 
-class _Agent:
-    """The handlers."""
+class _Guard:
+    """Puts a handler behind the caller's right to it and the agent's limits."""
 
-    def __init__(self, instance: Instance, settings: Settings) -> None:
-        self._instance = instance
-        self._settings = settings
-        self._started = time.monotonic()
+    def __init__(self, access: Access, limits: Limits) -> None:
+        self._access = access
+        self._limits = limits
 
-    async def health(self, _request: web.Request) -> web.Response:
-        """200 while the instance serves, else 503; open to everybody, holds no secret."""
-        serving, facts = view.health(self._instance, self._settings)
-        headers = {} if serving else {"Retry-After": "1"}
-        return web.json_response(facts, status=200 if serving else 503, headers=headers)
+    def __call__(self, right: Right, handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            await self._access.require(request, right)
+            with self._limits.place():
+                return await handler(request)
 
-    async def startup(self, _request: web.Request) -> web.Response:
-        """200 when the instance serves, or when the probe would end it otherwise."""
-        done = self._instance.role in (Role.WRITER, Role.STANDBY)
-        late = time.monotonic() - self._started > _PROBE_SECONDS
-        return web.json_response(view.startup(self._instance), status=200 if done or late else 503)
+        return guarded
 
-    async def live(self, _request: web.Request) -> web.Response:
-        """200 as long as the event loop turns."""
-        return web.json_response({"status": "ok"})
 
-    async def snapshot(self, request: web.Request) -> web.Response:
-        """Save now. 200 with what each collection came to, also when there was nothing to save."""
-        if not access.may_act(request, self._settings):
-            return _refused()
-        saved = await self._instance.writing.save("api")
-        manifest = self._instance.writing.base.manifest
-        targets = [
-            {
-                "collection": name,
-                "status": "completed" if saved.manifest and name in saved.looked_at else "skipped",
-                "points": entry.points,
-            }
-            for name, entry in (manifest.collections.items() if manifest else ())
-        ]
-        newest = self._instance.writing.base.name
-        return web.json_response(
-            {
-                "targets": targets,
-                "backup": names.manifest_id(newest) if newest else None,
-                "committed": saved.manifest is not None,
-                "streamed_bytes": saved.streamed_bytes,
-                "packed_bytes": saved.packed_bytes,
-                "held_milliseconds": round(saved.held_seconds * 1000, 1),
-                "seconds": round(saved.seconds, 3),
-            }
-        )
+def _in_context(settings: Settings) -> Any:
+    @web.middleware
+    async def in_context(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Give every line that is logged on the way the ids of its request."""
+        with structlog.contextvars.bound_contextvars(**trace.context(request.headers, settings.project)):
+            return await handler(request)
 
-    async def verify(self, request: web.Request) -> web.Response:
-        """Look at the newest backup, the cheap way. 500 when it is damaged; the writer then saves everything anew."""
-        if not access.may_act(request, self._settings):
-            return _refused()
-        found = await look(self._instance.lineage.repository, None)
-        writing = self._instance.writing
-        if not found.ok:
-            mends = self._instance.lineage.is_writer and writing.base.name == names.manifest(found.backup)
-            log.error(
-                "verify.damaged",
-                message=f"The newest backup {found.backup} is damaged" + (": saving everything anew" if mends else ""),
-                damage=[f"{damage.what} {damage.problem}" for damage in found.damage[:10]],
-            )
-            if mends:
-                writing.start_over()
-        return web.json_response(found.facts(), status=200 if found.ok else 500)
-
-    async def backups(self, request: web.Request) -> web.Response:
-        """Return the committed backups, newest first."""
-        if not access.may_read(request, self._settings):
-            return _refused()
-        return web.json_response({"backups": await listing(self._instance.lineage.repository)})
-
-    async def backup(self, request: web.Request) -> web.Response:
-        """Return one backup."""
-        if not access.may_read(request, self._settings):
-            return _refused()
-        return web.json_response(await describe(self._instance.lineage.repository, request.match_info["identifier"]))
+    return in_context
 
 
 @web.middleware
@@ -141,15 +95,24 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except web.HTTPException as error:
         return _error(error.status, error.reason)
+    except Denied as error:
+        log.warning("access.denied", message=f"{request.method} {request.path} was refused: {error}")
+        return _denied(request, error)
+    except TooMany:
+        return _error(429, "too many requests to the control routes; come back in a second")
     except (RuntimeFailure, Busy) as error:
         status = next(status for kind, status in _STATUS_OF if isinstance(error, kind))
         return _error(status, str(error) or "writes in flight did not end in time; try again")
 
 
-def _refused() -> web.Response:
-    return _error(401, "the control routes need the api key, as header `api-key` or `Authorization: Bearer`")
+def _denied(request: web.Request, error: Denied) -> web.Response:
+    answer = _error(error.status, str(error))
+    if error.status == 401:
+        is_person = "text/html" in request.headers.get("accept", "")
+        answer.headers["WWW-Authenticate"] = 'Basic realm="the api key, as password"' if is_person else "Bearer"
+    return answer
 
 
 def _error(status: int, message: str) -> web.Response:
     body: dict[str, Any] = {"status": {"error": message}, "time": 0.0}
-    return web.json_response(body, status=status, headers={"Retry-After": "1"} if status == 503 else {})
+    return web.json_response(body, status=status, headers={"Retry-After": "1"} if status in (429, 503) else {})

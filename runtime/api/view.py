@@ -6,6 +6,7 @@ Owns the shapes. Decides what is healthy; knows no HTTP.
 import asyncio
 from typing import Any
 
+from runtime.container import allowance, memory_used
 from runtime.instance import Instance, Role
 from runtime.settings import Settings
 
@@ -26,6 +27,7 @@ def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]
         "role": str(instance.role),
         "instance": instance.name,
         "epoch": instance.lineage.epoch,
+        "engine": {"version": instance.replica.engine.version, "running": instance.replica.engine.running},
         "fenced": instance.fenced,
         "lost_writes": instance.lost_writes,
         "backup": {
@@ -56,6 +58,7 @@ def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]
             "forced": restored.forced,
         },
     }
+    facts["memory"] = {"used": memory_used(), "limit": allowance().memory_bytes}
     return serving, facts
 
 

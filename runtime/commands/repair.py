@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def repair(*, yes: bool, as_json: bool) -> None:
     """Rebuild HEAD from the backups that are there, when it is lost or damaged.
 
-    Takes the newest intact manifest: the highest number, and of that the highest epoch. If its writer died between
+    Takes the newest intact manifest: the highest epoch, and of that the highest number. If its writer died between
     writing it and changing HEAD, that manifest was never committed; it is a whole backup all the same. A writer that
     still runs loses the lineage and stands by. Refuses when HEAD is fine.
     """

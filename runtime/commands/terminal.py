@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runtime.run_sink import Progress
 
 T = TypeVar("T")
+
+_NO_WIDTH = 10_000
 
 EXIT_CODES = """\b
 Exit codes: 0 done, 1 failed, 2 configuration, 3 nothing to do or not found,
@@ -58,18 +61,19 @@ def print_json(document: object) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; the columns named in `right` are aligned there. Names of objects are never wrapped."""
+    """Print a table; the columns named in `right` are aligned there. Nothing is cut."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
+        table.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console = Console()
-    console.print(table, crop=False, soft_wrap=not console.is_terminal)
+    # What is read by a program, or a file, has no width to fit into.
+    console = Console() if sys.stdout.isatty() else Console(width=_NO_WIDTH)
+    console.print(table)
 
 
 @contextlib.contextmanager

@@ -5,11 +5,13 @@ Owns its start, its readiness and its end. Whether it is started again is the su
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from runtime import children
+from runtime.container import allowance, disk_left, is_memory_disk
 from runtime.engine.admin import Admin
 from runtime.engine.stream import ShardStream, open_stream
+from runtime.engine.tuning import Room, tuning
 from runtime.errors import ConfigError, EngineError
 from runtime.repository.manifest import SegmentManifests
 from runtime.settings import Settings
@@ -18,15 +20,8 @@ from runtime.settings import Settings
 # longer, and the start-up probe ends anything beyond this.
 _LONGEST_START_SECONDS = 230.0
 _POLL_SECONDS = 0.02
-
-# Our defaults for a disk that may be memory; anything the user sets as QDRANT__* wins.
-_DEFAULTS: Mapping[str, str] = {
-    "QDRANT__LOG_LEVEL": "WARN",
-    "QDRANT__LOGGER__FORMAT": "json",
-    "QDRANT__STORAGE__WAL__WAL_CAPACITY_MB": "2",
-    "QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER": "1",
-    "QDRANT__TELEMETRY_DISABLED": "true",
-}
+# Cloud Run sets it in every container of a service, and nobody else does.
+_ON_CLOUD_RUN = "K_SERVICE"
 
 
 class Engine:
@@ -35,12 +30,14 @@ class Engine:
     `output`: the descriptor its lines go to, for a command whose own output is read by a program.
     """
 
-    def __init__(self, settings: Settings, *, output: int | None = None) -> None:
+    def __init__(self, settings: Settings, *, output: int | None = None, arguments: Sequence[str] = ()) -> None:
         self._settings = settings
         self._output = output
+        self._command = [settings.qdrant_bin, *arguments]
         self.admin = Admin(settings.qdrant_http_port, settings.api_key)
         self._child: children.Child | None = None
         self.stopping = False
+        self.version: str | None = None
 
     @property
     def child(self) -> children.Child | None:
@@ -58,12 +55,11 @@ class Engine:
             await _refuse_taken(port)
         self._settings.storage_dir.mkdir(parents=True, exist_ok=True)
         self.stopping = False
-        self._child = await children.start(
-            "Qdrant", [self._settings.qdrant_bin], environment(self._settings), output=self._output
-        )
+        self._child = await children.start("Qdrant", self._command, environment(self._settings), output=self._output)
         try:
             async with asyncio.timeout(_LONGEST_START_SECONDS):
                 await self._ready(self._child)
+                self.version = await self.admin.version()
         except TimeoutError as error:
             await self.stop(grace_seconds=1)
             raise EngineError(f"Qdrant was not ready after {_LONGEST_START_SECONDS:.0f} s") from error
@@ -109,7 +105,17 @@ def environment(settings: Settings) -> dict[str, str]:
         ours["QDRANT__SERVICE__API_KEY"] = settings.api_key
     if settings.read_only_api_key:
         ours["QDRANT__SERVICE__READ_ONLY_API_KEY"] = settings.read_only_api_key
-    return {**_DEFAULTS, **settings.engine_environment, **ours}
+    chosen = tuning(allowance(), memory_disk=_is_memory_disk(settings))
+    return {**chosen, **settings.engine_environment, **ours}
+
+
+def room(settings: Settings) -> Room:
+    """Return what this container has for the engine's data."""
+    return Room(allowance(), _is_memory_disk(settings), disk_left(settings.storage_dir))
+
+
+def _is_memory_disk(settings: Settings) -> bool:
+    return is_memory_disk(settings.storage_dir, on_cloud_run=_ON_CLOUD_RUN in settings.engine_environment)
 
 
 async def version(settings: Settings) -> str | None:

@@ -78,15 +78,12 @@ def streamed(placed_path: str) -> str:
     return placed_path if parts[0] != "segments" else "/".join((*parts[:2], "files", *parts[2:]))
 
 
-def segment_files(manifest: Mapping[str, object]) -> set[str]:
+def segment_files(manifest: object) -> set[str]:
     """Return the paths below its shard of the files that a segment's manifest lists."""
-    try:
-        segment, versions = manifest["segment_id"], manifest["file_versions"]
-    except KeyError as error:
-        raise IntegrityError(f"a segment's manifest lacks {error}: not the form this version knows") from error
-    if not isinstance(versions, dict):
-        raise IntegrityError("a segment's manifest lists no files: not the form this version knows")
-    return {f"segments/{segment}/{name}" for name in versions}
+    match manifest:
+        case {"segment_id": str(segment), "file_versions": dict(versions)}:
+            return {f"segments/{segment}/{name}" for name in versions}
+    raise IntegrityError("a segment's manifest has no id or lists no files: not the form this version knows")
 
 
 def write_config(storage: Path, collection: str, config: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from runtime.repository.bucket_facts import BucketFacts
 from runtime.repository.object_name import checked_name
 from runtime.repository.store import ByteSink, ByteSource, ObjectInfo
 from runtime.repository.threads import StoreThreads
@@ -102,6 +103,15 @@ class GcsStore:
         """Delete that generation (see Store)."""
         full = self._full(name)
         await self._call(lambda bucket: bucket.delete(full, generation))
+
+    async def facts(self) -> BucketFacts:
+        """Return what the bucket says of itself (see Examinable)."""
+        return await self._call(lambda bucket: bucket.probe.facts())
+
+    async def create_with_wrong_checksum(self, name: str) -> None:
+        """Try what a store must refuse (see Examinable)."""
+        full = self._full(name)
+        await self._call(lambda bucket: bucket.probe.create_with_wrong_checksum(full))
 
     async def close(self) -> None:
         """Let go of threads and connections."""

@@ -27,6 +27,7 @@ from runtime.errors import (
 from runtime.repository.checksums import crc32c_of
 from runtime.repository.gcs_download import download_range, download_whole
 from runtime.repository.gcs_errors import Explainer
+from runtime.repository.gcs_probe import GcsProbe
 from runtime.repository.gcs_transfer import Transfer
 from runtime.repository.gcs_upload import ResumableUpload
 from runtime.repository.read_ahead import ReadAhead
@@ -76,6 +77,7 @@ class GcsBucket:
             client_options={"api_endpoint": self._endpoint} if emulator_host else None,
         )
         self._bucket = self._client.bucket(name)
+        self.probe = GcsProbe(self._bucket, self._explain, timeout=self._timeout, retry=self._retry)
 
     def read(self, name: str, abort: Abort) -> tuple[bytes, int]:
         """Return a small object's bytes and their generation, both from one answer."""

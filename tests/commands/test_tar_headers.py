@@ -63,6 +63,16 @@ def _members(data: bytes) -> list[Member]:
     return list(TarStream(io.BytesIO(data)))
 
 
+@pytest.mark.parametrize("runs", [1, 3, 4, 5, 40])
+def test_a_map_adds_up_to_the_size_also_when_the_file_ends_with_a_hole(runs: int) -> None:
+    """Qdrant refuses a map that does not: it ends with an empty extent at the file's end."""
+    extents, size = extents_of((True, [1, 1] * runs))
+    blocks = header("page", size=size, extents=extents, mtime=0)
+
+    assert b"%011o\0%011o\0" % (size, 0) in blocks
+    assert len(blocks) % 512 == 0
+
+
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 9 << 30])
 def test_a_file_without_holes_is_a_plain_member(size: int) -> None:
     """Sizes beyond eight gibibytes included, which do not fit into octal digits."""

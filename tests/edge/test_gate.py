@@ -203,6 +203,7 @@ def test_a_write_is_not_acknowledged_in_another_epoch_than_it_entered_in() -> No
     """An instance that lost the lineage and won it back has placed its engine afresh: the write is not in it."""
 
     async def story() -> None:
+        """Lose the lineage and win it back while a write is under way."""
         epochs = iter((3, 5))
 
         async def regained() -> int:

@@ -1,5 +1,6 @@
 """The promise: what was written is there again on an empty disk."""
 
+import contextlib
 import socket
 import time
 
@@ -80,7 +81,7 @@ def test_while_restoring_every_request_is_told_to_come_back(strict_fleet: Fleet,
         ("PUT", f"/collections/{MIXED}/points", {"points": []}),
         ("GET", "/health", None),
     ):
-        answer = eventually(lambda m=method, p=path, b=body: _answer(second.url, m, p, b), 5, "the edge answers")
+        answer = _answer(second.url, method, path, body)
         assert (answer.status_code, "retry-after" in answer.headers) == (503, True), (path, answer.text)
         if path != "/health":
             assert answer.json()["status"]["error"]
@@ -91,9 +92,13 @@ def test_while_restoring_every_request_is_told_to_come_back(strict_fleet: Fleet,
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def _answer(url: str, method: str, path: str, body: object) -> httpx.Response | None:
-    """Return an answer, or None while nothing listens."""
-    try:
-        return httpx.request(method, url + path, json=body, timeout=10)
-    except httpx.TransportError:
-        return None
+def _answer(url: str, method: str, path: str, body: object) -> httpx.Response:
+    """Return the first answer once something listens."""
+
+    def ask() -> list[httpx.Response]:
+        """Ask once; nothing while nothing listens."""
+        with contextlib.suppress(httpx.TransportError):
+            return [httpx.request(method, url + path, json=body, timeout=10)]
+        return []
+
+    return eventually(ask, 5, "the edge answers")[0]

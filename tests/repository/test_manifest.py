@@ -192,4 +192,5 @@ def test_equal_content_is_equal_wherever_it_lies() -> None:
 
 
 def _shard_of(files: dict[str, FileEntry]) -> dict[str, CollectionEntry]:
+    """Return a collection of one shard."""
     return {"things": CollectionEntry(0, {}, {"0": ShardEntry({}, files)})}

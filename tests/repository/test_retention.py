@@ -188,6 +188,17 @@ def test_what_may_still_be_committed_is_not_touched() -> None:
     assert (decided.orphans, decided.packs) == ((), (pack(1, 1),))
 
 
+def test_what_is_of_a_later_epoch_than_heads_is_not_touched() -> None:
+    """HEAD was set back by hand, or restored: somebody may know better."""
+    chain = [entry(1, MONDAY), entry(2, MONDAY + HOUR), entry(3, MONDAY + DAY)]
+    later = entry(1, MONDAY, epoch=2)
+    there = [pack(1, 1), pack(1, 2), pack(1, 3), pack(2, 1), pack(2, 1, 1)]
+    decided = decide([later, *chain], keep(last=1), packs=there)
+
+    assert (decided.orphans, decided.backups) == ((), (chain[1].name,))
+    assert decided.packs == (pack(1, 2),)
+
+
 def test_packs_that_nobody_names_go_past_the_grace() -> None:
     """Left behind by attempts that failed, and by a writer that lost its epoch."""
     chain = [entry(1, MONDAY, epoch=1), entry(2, MONDAY + HOUR, epoch=3), entry(3, MONDAY + DAY, epoch=3)]

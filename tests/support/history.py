@@ -15,6 +15,7 @@ from runtime.repository.repository import Repository
 
 
 async def _read(settings: Mapping[str, str]) -> tuple[Head | None, list[Manifest], list[str]]:
+    """Return HEAD, the committed manifests and their names, newest first."""
     store = open_store(settings["BACKUP_URL"], emulator_host=settings.get("STORAGE_EMULATOR_HOST"), project="tests")
     try:
         repository = Repository(store)
@@ -32,6 +33,22 @@ def head(settings: Mapping[str, str]) -> Head:
     found = asyncio.run(_read(settings))[0]
     assert found is not None, "there is no HEAD"
     return found
+
+
+def replace_head(settings: Mapping[str, str], changed: Head) -> None:
+    """Put another HEAD there."""
+
+    async def swap() -> None:
+        """Put it there, if nobody else changes it meanwhile."""
+        store = open_store(settings["BACKUP_URL"], emulator_host=None, project="tests")
+        try:
+            repository = Repository(store)
+            state = await repository.head()
+            await repository.swap_head(changed, state.generation if state else 0)
+        finally:
+            await store.close()
+
+    asyncio.run(swap())
 
 
 def linear_history(settings: Mapping[str, str]) -> list[Manifest]:

@@ -41,11 +41,11 @@ _DEFAULTS = {
 
 
 def eventually(found: Callable[[], T | None], within: float, what: str) -> T:
-    """Return the first result that is not None or False; fail when there is none in time."""
+    """Return the first result that is not None, False or empty; fail when there is none in time."""
     deadline = time.monotonic() + within
     while True:
         result = found()
-        if result is not None and result is not False:
+        if result:
             return result
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within:g} s: {what}")
@@ -88,7 +88,7 @@ class Instance:
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(timeout=30)
 
     @property
     def port(self) -> int:
@@ -98,7 +98,7 @@ class Instance:
     @property
     def url(self) -> str:
         """The public address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.settings['PORT']}"
 
     @property
     def agent(self) -> str:
@@ -131,7 +131,7 @@ class Instance:
 
     def ask(self, method: str, path: str, body: object = None, **more: Any) -> httpx.Response:
         """Send one request to the public port."""
-        return self.http.request(method, path, json=body, **more)
+        return self.http.request(method, self.url + path, json=body, **more)
 
     def result(self, method: str, path: str, body: object = None) -> Any:
         """Send one request that must succeed; return its result."""
@@ -143,6 +143,12 @@ class Instance:
         """Return what it says of itself."""
         facts: dict[str, Any] = httpx.get(f"{self.agent}/health", timeout=10).json()
         return facts
+
+    def answers(self) -> bool:
+        """Whether anything answers on the public port."""
+        with contextlib.suppress(httpx.TransportError):
+            return bool(self.ask("GET", "/").status_code)
+        return False
 
     def has(self, role: str) -> bool:
         """Whether it serves in a role; fails when it has ended."""
@@ -233,25 +239,47 @@ class Fleet:
             "QDRANT_STORAGE_DIR": str(folder / "storage"),
             **settings,
         }
+        instance = self._run(folder, [sys.executable, "-m", "runtime", "serve"], values)
+        return instance.wait_for(role) if role else instance
+
+    def engine(self, storage: Path) -> Instance:
+        """Start an engine alone on a storage directory: what a restored one is worth is what it holds."""
+        folder = self.folder / f"engine-{len(self.instances) + 1}"
+        folder.mkdir()
+        http, grpc = (str(port) for port in free_ports(2))
+        settings = {
+            "PORT": http,
+            "QDRANT__SERVICE__HOST": "127.0.0.1",
+            "QDRANT__SERVICE__HTTP_PORT": http,
+            "QDRANT__SERVICE__GRPC_PORT": grpc,
+            "QDRANT__STORAGE__STORAGE_PATH": str(storage),
+            "QDRANT__STORAGE__SNAPSHOTS_PATH": str(folder / "snapshots"),
+        }
+        engine = self._run(folder, [REAL_ENGINE or str(EMBEDDED)], settings)
+        eventually(engine.answers, ROLE_SECONDS, "the engine is ready")
+        return engine
+
+    def _run(self, folder: Path, command: list[str], settings: dict[str, str]) -> Instance:
+        """Start one process in a group of its own, its output in a file."""
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "runtime", "serve"],
-                env=environment(**values),
+                command,
+                env=environment(**settings),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        instance = Instance(name, process, values, folder, time.monotonic())
+        instance = Instance(folder.name, process, settings, folder, time.monotonic())
         self.instances.append(instance)
-        return instance.wait_for(role) if role else instance
+        return instance
 
     def command(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run one command of the program to its end."""
         return subprocess.run(
             [sys.executable, "-m", "runtime", *arguments],
-            env=environment(**self.settings, **settings),
+            env=environment(**{**self.settings, **settings}),
             capture_output=True,
             text=True,
             check=False,

@@ -3,6 +3,7 @@
 Owns the stream of numbered writes and its record. Where they go is told to it while it runs, as a load balancer is.
 """
 
+import itertools
 import threading
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Self
 
 import httpx
 
-from tests.support.instances import Instance
+from tests.support.instances import Instance, eventually
 from tests.support.workload import of
 
 # The point that every write changes too: with it in step, nothing is torn.
@@ -52,15 +53,30 @@ class Load:
     def longest_gap(self, since: float) -> float:
         """Return the longest time between two acknowledgements since a moment."""
         times = [each.at for each in self.acknowledged if each.at >= since]
-        return max((later - earlier for earlier, later in zip(times, times[1:], strict=False)), default=0.0)
+        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+
+    def has_any(self) -> bool:
+        """Whether a write was acknowledged."""
+        return bool(self.acknowledged)
+
+    def wait_beyond(self, number: int, within: float) -> None:
+        """Wait until a later write than that was acknowledged."""
+        eventually(lambda: self.last > number, within, f"a write after {number} is acknowledged")
+
+    def wait_until_taken_by(self, instance: Instance, within: float) -> None:
+        """Wait until an instance acknowledges writes, and goes on to."""
+        eventually(lambda: self.acknowledged[-1].to == instance.name, within, f"{instance.name} acknowledges writes")
+        self.wait_beyond(self.last + 10, within)
 
     def _run(self) -> None:
+        """Write until the end."""
         with httpx.Client(timeout=15) as http:
             while not self._ended.is_set():
                 self._write(http)
                 self._ended.wait(self._pause)
 
     def _write(self, http: httpx.Client) -> None:
+        """Send one write, and note what came of it."""
         target, number = self.target, self._number
         points = [{"id": n, "vector": [number, 1], "payload": {"n": number}} for n in (REGISTER, number)]
         try:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
@@ -11,6 +12,7 @@ import google_crc32c
 
 MIB = 1 << 20
 OBJECT = re.compile(r"(?:/download)?/storage/v1/b/([^/]+)/o/(.+)")
+BUCKET = re.compile(r"/storage/v1/b/([^/]+)")
 LISTING = re.compile(r"/storage/v1/b/([^/]+)/o")
 UPLOAD = re.compile(r"/(?:resumable/)?upload/storage/v1/b/([^/]+)/o")
 SPAN = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
@@ -98,12 +100,37 @@ class StrictObjects:
         """Do what is asked."""
         if self.denied:
             return Answer.error(403, "someone@example.com does not have storage.objects access to the bucket.")
-        for pattern, handle in ((OBJECT, self._object), (LISTING, self._list), (UPLOAD, self._upload)):
+        for pattern, handle in self._routes():
             if match := pattern.fullmatch(asked.path):
                 if match.group(1) != self.bucket:
                     return Answer.error(404, "The specified bucket does not exist.")
                 return handle(asked, *match.groups()[1:])
         return Answer.error(404, f"Not Found: {asked.path}")
+
+    def _routes(self) -> list[tuple[re.Pattern[str], Callable[..., Answer]]]:
+        """Return what answers which path."""
+        return [
+            (OBJECT, self._object),
+            (LISTING, self._list),
+            (UPLOAD, self._upload),
+            (BUCKET, self._describe),
+        ]
+
+    def _describe(self, _asked: Asked) -> Answer:
+        """Answer about the bucket itself."""
+        if self.restricted:
+            return Answer.error(403, "someone@example.com does not have storage.buckets.get access.")
+        return Answer.json(
+            {
+                "kind": "storage#bucket",
+                "name": self.bucket,
+                "location": "EUROPE-WEST1",
+                "locationType": "region",
+                "storageClass": "STANDARD",
+                "versioning": {"enabled": True},
+                "softDeletePolicy": {"retentionDurationSeconds": "604800"},
+            }
+        )
 
     def _object(self, asked: Asked, name: str) -> Answer:  # noqa: PLR0911 - one line an answer
         """Answer about one object."""

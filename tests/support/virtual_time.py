@@ -64,7 +64,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 handle._run()
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it where it is: it is passed over when its turn comes."""
+        """Pass cancelled timers over when their turn comes."""
 
     def _process_events(self, event_list: object) -> None:
         """There are no events from outside."""

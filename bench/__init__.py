@@ -1,0 +1,1 @@
+"""What the promises cost, as ratios within one run."""

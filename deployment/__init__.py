@@ -1,0 +1,1 @@
+"""Checks of a live deployment, against the outputs of its stack."""

@@ -1,0 +1,150 @@
+"""What Google Cloud refuses although its types allow it, from its documentation and not from the program.
+
+Each rule looks at one resource as a provider sees it and returns what the service would answer.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pulumi.runtime.rpc import UNKNOWN
+
+_MEMORY: Final = {"1": (0.5, 4), "2": (0.5, 8), "4": (2, 16), "6": (4, 24), "8": (4, 32)}
+_CHOICES: Final[Mapping[str, frozenset[str]]] = {
+    "ingress": frozenset(
+        {"INGRESS_TRAFFIC_ALL", "INGRESS_TRAFFIC_INTERNAL_ONLY", "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"}
+    ),
+    "egress": frozenset({"ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"}),
+}
+
+
+def refusals(token: str, inputs: Mapping[str, Any]) -> list[str]:
+    """Return why the service would refuse a resource."""
+    rule = _RULES.get(token)
+    return rule(inputs) if rule else []
+
+
+def _service(service: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Run refuses in a service."""
+    template = service["template"]
+    found = []
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,47}[a-z0-9]", service["name"]):
+        found.append(f"name {service['name']!r}: up to 49 small letters, digits and dashes")
+    if service.get("ingress") not in _CHOICES["ingress"]:
+        found.append(f"ingress {service.get('ingress')!r}")
+    if len(template["containers"]) != 1:
+        found.append("one container with a port is expected")
+    access = template.get("vpcAccess")
+    if access and access["egress"] not in _CHOICES["egress"]:
+        found.append(f"egress {access['egress']!r}")
+    if template.get("volumes") and template.get("executionEnvironment") != "EXECUTION_ENVIRONMENT_GEN2":
+        found.append("volumes need the second generation")
+    if not 1 <= _seconds(template["timeout"]) <= 3600:
+        found.append("timeout: 1 to 3600 s")
+    if not 1 <= template["maxInstanceRequestConcurrency"] <= 1000:
+        found.append("concurrency: 1 to 1000")
+    return found + [fault for container in template["containers"] for fault in _container(container)]
+
+
+def _container(container: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Run refuses in a container."""
+    found = []
+    limits = container["resources"]["limits"]
+    low, high = _MEMORY.get(limits["cpu"], (1, 0))
+    if not low <= _gibibytes(limits["memory"]) <= high:
+        found.append(f"{limits['cpu']} CPU with {limits['memory']}")
+    if container["image"] != UNKNOWN and "@sha256:" not in container["image"]:
+        found.append(f"image {container['image']!r} is not a digest")
+    probe = container["startupProbe"]
+    if probe["failureThreshold"] * probe["periodSeconds"] > 240 or probe["timeoutSeconds"] > probe["periodSeconds"]:
+        found.append("start-up probe: at most 240 s in all, each shorter than the period")
+    names = [env["name"] for env in container["envs"]]
+    found += [f"{name} is reserved" for name in ("PORT", "K_SERVICE") if name in names]
+    found += [f"{env['name']} is twice there" for env in container["envs"] if names.count(env["name"]) > 1]
+    for env in container["envs"]:
+        if ("value" in env) == ("valueSource" in env):
+            found.append(f"{env['name']} has neither or both of value and valueSource")
+    mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
+    return found if mounted == {"storage"} else [*found, f"mounts {mounted}"]
+
+
+def _account(account: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in an account."""
+    good = re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", account["accountId"])
+    return [] if good else [f"account {account['accountId']!r}: 6 to 30 characters"]
+
+
+def _bucket(bucket: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Storage refuses in a bucket, or answers otherwise than it was told."""
+    found = []
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket["name"]) or "goog" in bucket["name"]:
+        found.append(f"bucket name {bucket['name']!r}")
+    days = bucket["softDeletePolicy"]["retentionDurationSeconds"] / 86400
+    if days != 0 and not 7 <= days <= 90:
+        found.append("soft delete: 0, or 7 to 90 days")
+    if bucket["location"] != bucket["location"].upper():
+        found.append("the location comes back in upper case and would differ forever")
+    return found
+
+
+def _grant(grant: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in a grant."""
+    condition = grant.get("condition")
+    if condition and "resource.name" not in condition["expression"]:
+        return ["a condition that looks at nothing"]
+    return [] if grant["member"] == UNKNOWN or ":" in grant["member"] else [f"member {grant['member']!r}"]
+
+
+def _job(job: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Scheduler refuses in a job, and what it would keep in clear."""
+    found = []
+    if not 15 <= _seconds(job["attemptDeadline"]) <= 1800:
+        found.append("attempt deadline: 15 s to 30 min")
+    if not 0 <= job["retryConfig"]["retryCount"] <= 5:
+        found.append("retry count: 0 to 5")
+    if job["httpTarget"].get("headers"):
+        found.append("headers are kept in clear")
+    return found
+
+
+def _role(role: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in a custom role."""
+    return [] if re.fullmatch(r"[a-zA-Z0-9_.]{3,64}", role["roleId"]) else [f"role id {role['roleId']!r}"]
+
+
+def _policy(policy: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Monitoring refuses in an alert policy."""
+    logs = [c for c in policy["conditions"] if "conditionMatchedLog" in c]
+    if logs and (len(policy["conditions"]) > 1 or "notificationRateLimit" not in policy["alertStrategy"]):
+        return ["a log condition stands alone and needs a notification rate limit"]
+    return []
+
+
+def _dashboard(dashboard: Mapping[str, Any]) -> list[str]:
+    """Return what would not be seen on a dashboard."""
+    tiles = json.loads(dashboard["dashboardJson"])["mosaicLayout"]["tiles"]
+    places = [(tile["xPos"], tile["yPos"]) for tile in tiles]
+    return [] if len(set(places)) == len(tiles) else ["tiles cover each other"]
+
+
+def _seconds(duration: str) -> int:
+    """Return the seconds of a duration."""
+    return int(duration.removesuffix("s"))
+
+
+def _gibibytes(quantity: str) -> float:
+    """Return the GiB of a quantity."""
+    return int(quantity[:-2]) / (1 if quantity.endswith("Gi") else 1024)
+
+
+_RULES: Final[Mapping[str, Callable[[Mapping[str, Any]], list[str]]]] = {
+    "gcp:cloudrunv2/service:Service": _service,
+    "gcp:serviceaccount/account:Account": _account,
+    "gcp:storage/bucket:Bucket": _bucket,
+    "gcp:storage/bucketIAMMember:BucketIAMMember": _grant,
+    "gcp:cloudscheduler/job:Job": _job,
+    "gcp:projects/iAMCustomRole:IAMCustomRole": _role,
+    "gcp:monitoring/alertPolicy:AlertPolicy": _policy,
+    "gcp:monitoring/dashboard:Dashboard": _dashboard,
+}

@@ -1,0 +1,150 @@
+"""Google's APIs and a deployed service on a port of this machine, as far as the deployment checks call them.
+
+Behaves well unless told otherwise: `wrong` changes an answer by its path.
+"""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from deployment.calls import Hosts
+
+KEY = "the-key-of-the-service"
+IMAGE = "r/qdrant@sha256:" + "a" * 64
+
+
+@dataclass
+class FakeGoogle:
+    """What is deployed, and what was asked."""
+
+    base: str = ""
+    wrong: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    template: dict[str, Any] = field(default_factory=lambda: {"containers": [{"image": IMAGE}]})
+    revisions: int = 1
+    loses_writes: bool = False
+    points: dict[str, Any] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def hosts(self) -> Hosts:
+        """Where it listens, for every API."""
+        return Hosts(run=self.base, storage=self.base, logging=self.base, secrets=self.base)
+
+    def command(self, command: list[str]) -> str:
+        """Answer gcloud and pulumi."""
+        if command[0] == "gcloud":
+            return f"token-{command[2]}"
+        if command[:3] == ["pulumi", "stack", "output"]:
+            return json.dumps(
+                {
+                    "url": self.base,
+                    "service": "qdrant-dev",
+                    "bucket": "backups",
+                    "image": IMAGE,
+                    "project": "acme-search",
+                    "region": "europe-west1",
+                    "runtimeAccount": "qdrant-dev-runtime@acme-search.iam.gserviceaccount.com",
+                    "idTokenCommand": "gcloud auth print-identity-token",
+                    "apiKeySecret": "qdrant-dev-api-key",
+                }
+            )
+        return ""
+
+    def answer(self, method: str, path: str, headers: Any, body: Any) -> tuple[int, Any]:
+        """Answer a request."""
+        plain = path.partition("?")[0]
+        if plain in self.wrong:
+            return self.wrong[plain]
+        if plain.startswith(("/collections", "/api", "/health")):
+            return self._service(method, plain, headers, body)
+        if headers.get("Authorization") != "Bearer token-print-access-token":
+            self.refused.append(path)
+            return 401, {}
+        if plain.endswith("/services/qdrant-dev"):
+            return self._run(method, body)
+        return 200, {
+            "/v2/entries:list": {"entries": [{"jsonPayload": {"event": "backup.committed"}}]},
+            "/storage/v1/b/backups/iam": {
+                "bindings": [
+                    {"role": "roles/storage.legacyBucketOwner", "members": ["projectOwner:acme-search"]},
+                    {
+                        "role": "roles/storage.objectCreator",
+                        "members": ["serviceAccount:qdrant-dev-runtime@acme-search.iam.gserviceaccount.com"],
+                    },
+                ]
+            },
+        }.get(plain, {"payload": {"data": base64.b64encode(KEY.encode()).decode()}})
+
+    def _run(self, method: str, body: Any) -> tuple[int, Any]:
+        """Answer for Cloud Run; a changed template is a new revision."""
+        if method == "PATCH":
+            self.template = body["template"]
+            self.revisions += 1
+            if self.loses_writes:
+                self.points.clear()
+        name = f"services/qdrant-dev/revisions/{self.revisions}"
+        return 200, {
+            "terminalCondition": {"state": "CONDITION_SUCCEEDED"},
+            "latestReadyRevision": name,
+            "latestCreatedRevision": name,
+            "template": self.template,
+        }
+
+    def _service(self, method: str, path: str, headers: Any, body: Any) -> tuple[int, Any]:
+        """Answer for the deployed service, to callers with its key and a token."""
+        if headers.get("api-key") != KEY or not headers.get("X-Serverless-Authorization"):
+            self.refused.append(path)
+            return 403, {}
+        if path == "/health":
+            return 200, {"status": "ok", "role": "writer"}
+        if path == "/api/snapshot":
+            return 200, {
+                "targets": [{"collection": "a", "status": "completed"}],
+                "backup": "00000001-0000000007",
+            }
+        if method == "PUT" and path.endswith("/points"):
+            self.points["1"] = body["points"][0]
+        if method == "GET":
+            return (200, {"result": self.points["1"]}) if "1" in self.points else (404, {})
+        return 200, {"result": True}
+
+
+@contextmanager
+def google() -> Iterator[FakeGoogle]:
+    """Serve a fake on a port of this machine."""
+    fake = FakeGoogle()
+
+    class Handler(BaseHTTPRequestHandler):
+        """Reads the request and writes the fake's answer."""
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its base names it
+            """Stay quiet."""
+
+        def _handle(self) -> None:
+            """Hand the request to the fake."""
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            status, answer = fake.answer(self.command, self.path, self.headers, body)
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - names that http.server looks for
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    fake.base = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

@@ -1,0 +1,66 @@
+"""Keys: needed for data and control, never to be seen."""
+
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.support.instances import Fleet
+from tests.support.workload import of
+
+KEY = "key-that-writes-4711"
+READ_ONLY = "key-that-reads-0815"
+
+
+def test_data_and_control_need_the_key_and_health_does_not(fleet: Fleet) -> None:
+    """Without a key 401, with the read-only key reads alone, with the key everything; /health is open."""
+    instance = fleet.start(QDRANT_API_KEY=KEY, QDRANT_READ_ONLY_API_KEY=READ_ONLY)
+    schema = {"vectors": {"size": 2, "distance": "Dot"}}
+    points = {"points": [{"id": 1, "vector": [1, 1]}]}
+
+    def status(method: str, path: str, body: object = None, key: str | None = None, **headers: str) -> int:
+        """Return the status of one request."""
+        more = {"api-key": key} if key else {}
+        return instance.ask(method, path, body, headers={**more, **headers}).status_code
+
+    assert status("PUT", of("c"), schema) == 401
+    assert status("PUT", of("c"), schema, READ_ONLY) in {401, 403}
+    assert status("PUT", of("c"), schema, KEY) == 200
+    assert status("PUT", of("c", "points?wait=true"), points, None, authorization=f"Bearer {KEY}") == 200
+    assert status("GET", "/collections") == 401
+    assert status("GET", "/collections", None, READ_ONLY) == 200
+    assert status("POST", of("c", "points/count"), {"exact": True}, READ_ONLY) == 200
+    assert status("POST", of("c", "points/delete"), {"points": [1]}, READ_ONLY) in {401, 403}
+    for base in (instance.url, instance.agent):
+        for method, path in (("POST", "/api/snapshot"), ("GET", "/api/backups")):
+            assert httpx.request(method, base + path).status_code == 401
+            assert httpx.request(method, base + path, headers={"api-key": "wrong"}).status_code == 401
+            assert httpx.request(method, base + path, headers={"api-key": KEY}).status_code == 200
+        assert httpx.get(f"{base}/health").status_code == 200
+    second = fleet.start(QDRANT_API_KEY=KEY, QDRANT_READ_ONLY_API_KEY=READ_ONLY)
+    counted = second.ask("POST", of("c", "points/count"), {"exact": True}, headers={"api-key": KEY})
+    assert counted.json()["result"]["count"] == 1
+
+
+def test_no_key_is_seen_in_logs_arguments_health_or_files(fleet: Fleet) -> None:
+    """Not in what it prints at any level, not in any process's arguments, not in the bucket, not in an answer."""
+    instance = fleet.start(QDRANT_API_KEY=KEY, QDRANT_READ_ONLY_API_KEY=READ_ONLY, LOG_LEVEL="DEBUG")
+    headers = {"api-key": KEY}
+    schema = {"vectors": {"size": 2, "distance": "Dot"}}
+    assert instance.ask("PUT", of("c"), schema, headers=headers).status_code == 200
+    instance.ask("GET", "/collections", headers={"authorization": f"Bearer {READ_ONLY}"})
+    instance.ask("PUT", of("c"), {"vectors": KEY}, headers=headers)
+    assert httpx.post(f"{instance.agent}/api/snapshot", headers=headers).status_code == 200
+    processes = [psutil.Process(instance.process.pid), *psutil.Process(instance.process.pid).children(recursive=True)]
+    assert len(processes) == 3
+    seen = [" ".join(process.cmdline()) for process in processes]
+    seen += [str(instance.health()), httpx.get(f"{instance.agent}/status").text]
+    assert instance.terminate()[0] == 0
+    seen += [instance.output, *(path.read_text(errors="replace") for path in _files(fleet.bucket))]
+    for key in (KEY, READ_ONLY):
+        assert not [text for text in seen if key in text]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return every file below a folder."""
+    return [path for path in folder.rglob("*") if path.is_file()]
