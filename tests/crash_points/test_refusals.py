@@ -1,5 +1,6 @@
 """Starts that must be refused, or must not take what lies there: an error is never read as 'no backup'."""
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import Awaitable, Callable
@@ -12,9 +13,10 @@ from runtime.prune import prune
 from runtime.repository.head import Head, Request
 from runtime.repository.retention import Policy
 from runtime.run_sink import Progress
+from tests.crash_points.handovers import must_take
 from tests.crash_points.scenarios import some_backups
 from tests.crash_points.stage import Stage, Trap, denied
-from tests.support.model_store import Fault, FaultKind, StoredObject
+from tests.support.model_store import Crash, Fault, FaultKind, StoredObject
 from tests.support.processes import ProcessLoop
 from tests.support.virtual_time import run
 
@@ -128,18 +130,65 @@ def test_a_manifest_that_was_never_committed_is_not_restored(tmp_path: Path) -> 
     """When the newest backup is damaged, one that a dead writer left behind does not take its place."""
 
     async def story(stage: Stage) -> None:
-        """Leave a manifest behind that HEAD never named, and damage the newest."""
+        """Leave manifests behind that HEAD never named, and damage the newest."""
         older, newest = stage.bucket.committed()[-2:]
         manifest = json.loads(stage.bucket.objects[older].data)
-        manifest["seq"] += 7
         del manifest["collections"]["songs"]
-        name = f"manifests/{manifest['epoch']:08d}-{manifest['seq']:010d}.json"
         there = stage.bucket.objects[newest]
-        stage.bucket.put("dead", "write_new", name, json.dumps(manifest).encode(), 0)
+        for _ in range(3):
+            manifest["seq"] += 2
+            name = f"manifests/{manifest['epoch']:08d}-{manifest['seq']:010d}.json"
+            stage.bucket.put("dead", "write_new", name, json.dumps(manifest).encode(), 0)
         stage.bucket.objects[newest] = StoredObject(b"{}", there.generation, there.crc32c)
         machine = stage.machine()
         await machine.boot()
         assert machine.engine.state() == stage.bucket.content(older)
+
+    play(tmp_path, story)
+
+
+def test_of_two_manifests_with_one_number_the_later_epoch_counts(tmp_path: Path) -> None:
+    """A writer that died between manifest and HEAD leaves a number that the next epoch used: the fallback knows."""
+
+    async def story(stage: Stage) -> None:
+        """Die after the manifest; let another commit that number and one more; damage its last."""
+        dead = stage.machine()
+        await dead.boot()
+        await dead.put("books", "d1", "text of the dead")
+        dead.store.plan = lambda _number, verb, _name: Fault(FaultKind.CRASH_AFTER) if verb == "write_new" else None
+        with pytest.raises(Crash):
+            await dead.save()
+        writer = stage.machine()
+        await writer.boot()
+        await writer.put("books", "e1", "text that counts")
+        await writer.save()
+        counts = writer.engine.state()
+        await writer.put("books", "e2", "text that is damaged")
+        await writer.finish()
+        newest = stage.bucket.committed()[-1]
+        there = stage.bucket.objects[newest]
+        stage.bucket.objects[newest] = StoredObject(b"{}", there.generation, there.crc32c)
+        machine = stage.machine()
+        await machine.boot()
+        assert machine.engine.state() == counts
+
+    play(tmp_path, story)
+
+
+def test_an_engine_that_holds_more_is_placed_again(tmp_path: Path) -> None:
+    """A writer that was taken for dead does not bring back, unasked, what was lost with its term."""
+
+    async def story(stage: Stage) -> None:
+        """Write, be taken for dead, and come back when the other has ended without a backup of its own."""
+        first, second = stage.machine(), stage.machine()
+        await first.boot()
+        await first.put("books", "l1", "lost")
+        await second.boot()
+        await second.finish()
+        await asyncio.sleep(5)
+        await must_take(first, "books", "m1")
+        assert "books/0/segments/s-l/l1" not in first.engine.state()
+        assert "books/0/segments/s-m/m1" in first.engine.state()
 
     play(tmp_path, story)
 

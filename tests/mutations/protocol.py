@@ -1,6 +1,6 @@
 """Bugs in who may write, and when a write may be acknowledged."""
 
-from tests.mutations.mutation import Mutation
+from tests.mutations.mutation import Mutation, pytest
 
 MUTATIONS = (
     Mutation(
@@ -21,10 +21,23 @@ MUTATIONS = (
         (("            await gate.confirm(epoch)", "            pass"),),
     ),
     Mutation(
+        "a look counts from its answer instead of its question",
+        "borg#9870: one clock's word about another's time",
+        "runtime/lineage.py",
+        (
+            (
+                "        self._note(found, sent)\n        return found",
+                "        self._note(found, self._clock())\n        return found",
+            ),
+        ),
+        pytest("tests/simulation/test_freshness.py"),
+    ),
+    Mutation(
         "a look that shows a request counts as fresh",
         "whoever asked may claim meanwhile",
         "runtime/lineage.py",
         (("        elif own_change or self.request is None:", "        else:"),),
+        pytest("tests/simulation/test_freshness.py"),
     ),
     Mutation(
         "the epoch is not checked when a commit is retried",
@@ -74,12 +87,6 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "silence without a request ends a writer's term",
-        "borg#9870: a lock looks stale by one clock alone",
-        "runtime/handover.py",
-        (("(silent and self._was_asked(head))", "silent"),),
-    ),
-    Mutation(
         "a dead writer is never replaced",
         "velero#4503: in progress for ever",
         "runtime/handover.py",
@@ -106,6 +113,7 @@ MUTATIONS = (
                 " and self.placed.choice.stands_for(newest)",
             ),
         ),
+        pytest("tests/crash_points/test_refusals.py"),
     ),
     Mutation(
         "goes on acknowledging during the last commit of a hand-over",

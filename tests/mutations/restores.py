@@ -70,7 +70,7 @@ MUTATIONS = (
         "etcd-backup-restore#1043: overlapping deltas at a hand-off",
         "runtime/repository/committed.py",
         (("(seq not in best or epoch > best[seq][0])", "seq not in best"),),
-        crash_points("backup, increment", "backup, full"),
+        _REFUSALS,
     ),
     Mutation(
         "the newest backup is the one with the newest clock",
