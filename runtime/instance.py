@@ -198,16 +198,22 @@ class Instance:
             request = self.lineage.request
             if request is not None:
                 await self._answer(request)
-        elif state is not None and not self._is_promoting and self._should_follow():
+        elif state is not None and not self._is_promoting and self._should_follow(state.head):
             await self._follow(state.head)
 
     @property
     def _is_promoting(self) -> bool:
         return self._promotion is not None and not self._promotion.done()
 
-    def _should_follow(self) -> bool:
-        """Tell whether to go to the newest backup: a reader always, a standby only when a hand-over left it without."""
-        return self._settings.instance_role == "reader" or self.replica.placed is None
+    def _should_follow(self, head: Head) -> bool:
+        """Tell whether to go to the newest backup: a reader always, a standby when it is not what it serves.
+
+        Nobody writes while HEAD is let go, so there is something better to show: after `rollback`, say. While another
+        writes, a standby would only trade one old state for another.
+        """
+        if self._settings.instance_role == "reader" or self.replica.placed is None:
+            return True
+        return head.clean and head.requested_by is None
 
     async def _follow(self, head: Head) -> None:
         if head.manifest is None or (self.replica.holds(head.manifest) and self.replica.engine.running):

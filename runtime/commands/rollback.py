@@ -23,9 +23,9 @@ from runtime.commands.terminal import (
 def rollback(identifier: str, *, dry_run: bool, as_json: bool) -> None:
     """Go back to backup ID: commit its content as the newest backup.
 
-    The running writer, if any, saves what it has and hands over; what it served stays in the list. It answers reads as
-    before until its next write (or a restart), for which it places the backup that was gone back to. Refuses a backup
-    that is unknown, was never committed, or is damaged.
+    The running writer, if any, saves what it has and hands over; what it served stays in the list. Within seconds it
+    serves the backup that was gone back to, and with the next write it is the writer again. Refuses a backup that is
+    unknown, was never committed, or is damaged.
     """
     from runtime.rollback import rollback as work  # noqa: PLC0415
 

@@ -152,3 +152,26 @@ def _role(instance: Instance) -> str:
         if instance.has(role):
             return role
     return ""
+
+
+def test_after_a_rollback_the_running_instance_serves_the_older_state_by_itself(fleet: Fleet) -> None:
+    """Reads show the backup gone back to within seconds, without a write or a restart; writes go on from it."""
+    instance = fleet.start()
+    make(instance, "c")
+    put_numbers(instance, "c", range(5))
+    older = str(instance.save()["backup"])
+    put_numbers(instance, "c", range(5, 9))
+    instance.save()
+
+    assert fleet.command("rollback", older, "--json").returncode == 0
+    eventually(lambda: shown(instance) == set(range(5)), 15, "reads show the older state")
+    eventually(lambda: write(instance, 100) == 200, 15, "a write is acknowledged")
+    assert numbers(instance, "c") == {*range(5), 100}
+
+
+def shown(instance: Instance) -> set[int]:
+    """Return the numbers that reads show, or nothing while there are no reads."""
+    try:
+        return numbers(instance, "c")
+    except AssertionError:
+        return set()
