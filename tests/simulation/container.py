@@ -167,7 +167,7 @@ def settings_for(storage: Path) -> Settings:
             "HANDOVER_IDLE_SECONDS": "0.5",
             "BACKUP_QUIET_SECONDS": "0.4",
             "BACKUP_MAX_AGE_SECONDS": "1.5",
-            "SHUTDOWN_BUDGET_SECONDS": "5",
+            "SHUTDOWN_BUDGET_SECONDS": "8",
         }
     )
 
