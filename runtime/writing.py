@@ -5,6 +5,7 @@ Owns the schedule of backups and the sequence take → commit, one at a time. Wh
 """
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -140,7 +141,8 @@ class Writing:
         while True:
             await self._until_due()
             try:
-                await self.save("change")
+                # Writes that never all end at once must not put a backup off for ever.
+                await self.save("change", must=self._is_overdue())
             except Busy:
                 await asyncio.sleep(_BUSY_SECONDS)
             except NotTheWriter:
@@ -195,6 +197,11 @@ class Writing:
             if wait <= 0:
                 return
             await asyncio.sleep(wait)
+
+    def _is_overdue(self) -> bool:
+        """Whether waiting for a better moment would break the promised age."""
+        waited = asyncio.get_running_loop().time() - (math.inf if self.unsaved_since is None else self.unsaved_since)
+        return waited >= self._start_within()
 
     def _start_within(self) -> float:
         """Return how long after the first unsaved write a backup must start to be committed in time."""

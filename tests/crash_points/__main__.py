@@ -11,11 +11,12 @@ import traceback
 from pathlib import Path
 
 from tests.crash_points.handovers import Newcoming, Promotion, Yielding
-from tests.crash_points.maintenance import Prune, Repair, RepairDamaged, Rollback
+from tests.crash_points.maintenance import Adopt, Prune, Repair, RepairDamaged, Rollback
 from tests.crash_points.points import operations, play, points
 from tests.crash_points.scenarios import (
     Backup,
     Finish,
+    FinishUnwritten,
     Increment,
     NothingToSave,
     Scenario,
@@ -38,11 +39,13 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     NothingToSave,
     ScheduledBackup,
     Finish,
+    FinishUnwritten,
     Yielding,
     Newcoming,
     Promotion,
     Prune,
     Rollback,
+    Adopt,
     Repair,
     RepairDamaged,
 )

@@ -3,12 +3,13 @@
 import datetime as dt
 from typing import ClassVar
 
-from runtime import repair, rollback
-from runtime.errors import IntegrityError, NothingThere
+from runtime import adopt, repair, rollback
+from runtime.errors import ConfigError, IntegrityError, NothingThere
 from runtime.prune import prune
 from runtime.repository import names, verdicts
 from runtime.repository.retention import Policy
 from runtime.run_sink import Progress
+from runtime.taking import begun, taken
 from tests.crash_points.scenarios import Scenario, made, some_backups
 from tests.crash_points.stage import Broken, Stage
 from tests.support.model_store import StoredObject
@@ -77,6 +78,37 @@ class Rollback(Scenario):
         await self.subject.do(
             rollback.rollback(self.subject.repository, identifier, self.subject.settings, dry_run=False)
         )
+
+
+class Adopt(Scenario):
+    """Taking stock snapshots over as the first backup, from where an engine has recovered them."""
+
+    name = "adopt"
+    retries = True
+
+    async def prepare(self) -> None:
+        """Have an empty bucket and an engine that holds something."""
+        self.stage.old = {"aliases": "{}"}
+        await self.subject.engine.start()
+        for name in ("books", "films"):
+            self.subject.engine.create(name)
+            self.subject.engine.put(name, "a1", f"text of {name}")
+        self.stage.new = self.subject.engine.state()
+
+    async def act(self) -> None:
+        """Adopt."""
+
+        async def adopted() -> None:
+            """Claim and commit."""
+            subject, repository = self.subject, self.subject.repository
+            try:
+                claim = begun if await adopt._refuse_data(repository) else taken
+            except ConfigError:
+                return  # an attempt before took effect after all
+            async with claim(repository, subject.settings, "adopt") as lineage:
+                await adopt._commit(repository, lineage, subject.settings, subject.engine.as_engine())
+
+        await self.subject.do(adopted())
 
 
 class Repair(Scenario):

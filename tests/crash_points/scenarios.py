@@ -195,6 +195,17 @@ class Finish(Increment):
             raise NotPromised("the end could not save everything")
 
 
+class FinishUnwritten(Finish):
+    """The end of a writer that had no writes: it only lets go."""
+
+    name = "finish, nothing to save"
+
+    async def prepare(self) -> None:
+        """Have a writer that only restored."""
+        await some_backups(self.stage)
+        await self.subject.boot()
+
+
 async def reraised(work: asyncio.Task[None]) -> None:
     """Wait for a task that is done."""
     await work

@@ -30,7 +30,8 @@ from tests.support.processes import Process
 
 log = get_logger()
 
-_SLACK_SECONDS = 1.0
+# A backup waits up to two seconds for writes in flight, then takes its time.
+_SLACK_SECONDS = 3.0
 # How long the children take to end, while clients are still connected.
 _ENDING_SECONDS = 0.6
 
@@ -60,6 +61,7 @@ class Container:
         self.gate = Gate()
         self.applied: dict[str, int | None] = {}
         self.ended = asyncio.Event()
+        self.told_to_end_at = float("-inf")
         self.promised_seconds = settings.backup_max_age_seconds + _SLACK_SECONDS
         self._settings = settings
         self._judge = judge
@@ -98,6 +100,11 @@ class Container:
         """Whether it runs and was not frozen lately: nobody may take it for dead."""
         return self.alive and not self.ended.is_set() and self.process.last_frozen < now - 60
 
+    def end(self, now: float) -> None:
+        """Tell it to end, as SIGTERM does."""
+        self.told_to_end_at = now
+        self.ended.set()
+
     def crash(self, now: float) -> None:
         """Die at once."""
         log.info("container.crashed", message=f"    {self.name} crashes")
@@ -119,11 +126,10 @@ class Container:
                 await supervisor._live(self.instance, cast(Edge, self._edge), self._settings, self.ended)
             await asyncio.sleep(_ENDING_SECONDS)
         finally:
-            now = asyncio.get_running_loop().time()
             if not self._judge.calm or self.engine.child is None or not self.engine.running:
-                self._judge.crashed(self.name, "its last backup failed", now)
+                self._judge.crashed(self.name, "its last backup failed", self.told_to_end_at)
             elif self.instance.role is not Role.DRAINING:
-                self._judge.crashed(self.name, "its start failed", now)
+                self._judge.crashed(self.name, "its start failed", self.told_to_end_at)
             self.process.kill()
 
     async def _write(self, collection: str, write: str) -> None:
@@ -132,9 +138,10 @@ class Container:
         with contextlib.suppress(Refused, EngineError):
             async with passage(self.gate, passing, str) as state:
                 await asyncio.sleep(0.03 * self._rng.random())
+                slowly = self._rng.random() < 0.1
                 self.engine.apply(collection, write)
                 self.applied[write] = self.instance.lineage.epoch
-                await asyncio.sleep(0.03 * self._rng.random())
+                await asyncio.sleep((3.0 if slowly else 0.03) * self._rng.random())
                 state.outcome = Outcome.APPLIED
             if not self.process.dead:
                 self._judge.acknowledge(self, write, asyncio.get_running_loop().time())
@@ -160,7 +167,7 @@ def settings_for(storage: Path) -> Settings:
             "HANDOVER_IDLE_SECONDS": "0.5",
             "BACKUP_QUIET_SECONDS": "0.4",
             "BACKUP_MAX_AGE_SECONDS": "1.5",
-            "SHUTDOWN_BUDGET_SECONDS": "5",
+            "SHUTDOWN_BUDGET_SECONDS": "8",
         }
     )
 

@@ -146,7 +146,7 @@ class World:
     def _stop(self) -> None:
         """Send one the signal to end."""
         if alive := self._alive():
-            self._rng.choice(alive).ended.set()
+            self._rng.choice(alive).end(self._loop.time())
 
     def _snapshot(self) -> None:
         """Ask one for a backup."""
@@ -159,9 +159,17 @@ class World:
             self._rng.choice(alive).crash(self._loop.time())
 
     def _freeze(self) -> None:
-        """Let one stand still."""
+        """Let one stand still, often in the middle of a write, and let another want its place."""
         if alive := self._alive():
-            self._rng.choice(alive).process.freeze(self._rng.choice((0.3, 1.0, 2.5, 6.0)) * self._rng.random())
+            one, rng = self._rng.choice(alive), self._rng
+            if rng.random() < 0.5:
+                self._written += 1
+                one.write(rng.choice(COLLECTIONS), f"w{self._written}")
+                seconds = rng.choice((0.3, 1.0, 2.5, 6.0)) * rng.random()
+                self._loop.call_later(0.08 * rng.random(), one.process.freeze, seconds)
+                self._deploy()
+            else:
+                one.process.freeze(rng.choice((0.3, 1.0, 2.5, 6.0)) * rng.random())
 
     def _engine_dies(self) -> None:
         """Let one lose its engine."""
@@ -180,7 +188,7 @@ class World:
         chosen = self._rng.choice(alive) if alive else self._start(0)
         for other in alive:
             if other is not chosen:
-                other.ended.set()
+                other.end(self._loop.time())
         since, until = self._loop.time(), self._loop.time() + _RECOVERY_SECONDS
         while len(self._alive()) > 1 or not self.judge.heard_from(chosen.name, since):
             if not chosen.alive:
@@ -191,7 +199,7 @@ class World:
             self._check()
             if self._loop.time() > until:
                 raise Violation(f"{chosen.name} ({chosen.instance.role}) takes no write; HEAD is {self.judge.head}")
-        chosen.ended.set()
+        chosen.end(self._loop.time())
         await asyncio.wait([chosen.life], timeout=_RECOVERY_SECONDS)
         head = self.judge.head
         if head is None or not head.clean or head.holder != chosen.name:
