@@ -39,7 +39,7 @@ demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENG
 
 .PHONY: test
 test: setup ## all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… for another run of chance)

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from bench import report
@@ -30,12 +31,19 @@ def main() -> int:
     engine, described = _engine()
     if not arguments.json:
         print(f"Engine: {described}. {os.cpu_count()} cores. Medians (smallest to largest).")
-    found = []
+    found: list[report.Subject] = []
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         stage = Stage(Path(folder), engine)
         for name in arguments.subjects or _SUBJECTS:
             started = time.monotonic()
-            subject = importlib.import_module(f"bench.{name}").measure(stage)
+            try:
+                subject = importlib.import_module(f"bench.{name}").measure(stage)
+            except Exception:  # noqa: BLE001 - see below
+                # Whatever one subject met must not take the figures of the others with it.
+                traceback.print_exc()
+                failed.append(name)
+                continue
             found.append(subject)
             if not arguments.json:
                 print(report.as_table(subject, time.monotonic() - started), flush=True)
@@ -45,7 +53,9 @@ def main() -> int:
         print(f"\n{len(missed)} goal(s) missed.")
     else:
         print("\nEvery goal is met.")
-    return 0
+    if failed:
+        print(f"Could not be measured: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _engine() -> tuple[Path, str]:

@@ -49,12 +49,12 @@ def settle(port: int) -> None:
         time.sleep(0.1)
 
 
-def fill(port: int, ids: range, *, shift: int = 0) -> None:
+def fill(port: int, ids: range, *, shift: int = 0, collection: str = COLLECTION) -> None:
     """Write points over gRPC and return when they are acknowledged; `shift` gives them other vectors."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         upsert = channel.unary_unary(UPSERT)
         for start in range(ids.start, ids.stop, _BATCH):
-            upsert(upsert_message(COLLECTION, range(start, min(start + _BATCH, ids.stop)), shift), timeout=120)
+            upsert(upsert_message(collection, range(start, min(start + _BATCH, ids.stop)), shift), timeout=120)
 
 
 def upsert_message(collection: str, ids: Iterable[int], shift: int = 0) -> bytes:

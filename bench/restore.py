@@ -23,8 +23,9 @@ def measure(stage: Stage) -> Subject:
     seed = stage.seed
     figures = []
     for cache in ("warm", "cold"):
-        copies, starts, restores, parts = [], [], [], []
+        copies, starts, restores, parts, empties = [], [], [], [], []
         for repetition in range(_REPETITIONS):
+            empties.append(_start_empty(stage))
             for what in ("copy", "restore") if repetition % 2 else ("restore", "copy"):
                 if cache == "cold":
                     forget_cached(seed.bucket, seed.tree)
@@ -36,10 +37,12 @@ def measure(stage: Stage) -> Subject:
                     seconds, found = _restore(stage, seed.bucket)
                     restores.append(seconds)
                     parts.append(found)
+        beyond = [restored - empty for restored, empty in zip(restores, empties, strict=True)]
         both = [copied + started for copied, started in zip(copies, starts, strict=True)]
         figures += [
             Figure(f"{cache}: to the first correct answer / (cp -r + engine start)", "x", ratios(restores, both), 1.5),
             Figure(f"{cache}: to the first correct answer / cp -r", "x", ratios(restores, copies), 3.0),
+            Figure(f"{cache}: what the data adds to a start / cp -r", "x", ratios(beyond, copies)),
             *(
                 Figure(f"{cache}:   {part} / (cp -r + engine start)", "x", ratios([p[part] for p in parts], both))
                 for part in parts[0]
@@ -47,6 +50,15 @@ def measure(stage: Stage) -> Subject:
             Figure(f"{cache}:   (cp -r / (cp -r + engine start))", "x", ratios(copies, both)),
         ]
     return Subject("restore", figures, f"{size_of(seed.tree) / 1e6:.0f} MB in the tree, file://, after a clean end")
+
+
+def _start_empty(stage: Stage) -> float:
+    """Start an instance that has nothing to restore: what a start costs whatever the size of the data."""
+    started = time.monotonic()
+    with stage.instance(stage.new_folder("bucket")) as instance:
+        seconds = until(lambda: answer(instance.ports.public, "/collections") is not None) - started
+        instance.terminate()
+    return seconds
 
 
 def _copy_and_start(stage: Stage, tree: Path) -> tuple[float, float]:

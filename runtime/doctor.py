@@ -117,7 +117,7 @@ class Doctor:
         try:
             won = [number for number, has in enumerate(await asyncio.gather(*map(race, range(_RACERS)))) if has]
         except StoreDenied:
-            finding = "this account may overwrite nothing here (HEAD alone?): examine with the prune job's account, too"
+            finding = "this account overwrites HEAD alone, as an instance should: run this as yourself to see it tried"
             return Check("compare-and-swap", Verdict.NOTE, finding)
         held, _ = await self._store.read(name)
         # None: the winner's reply was lost, and its own retry was told that somebody had won.

@@ -19,11 +19,14 @@ from runtime.taking import taken
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """The backup that was gone back to, the newest one before, and the new one (None: a dry run)."""
+    """The backup that was gone back to, the newest one before, and the new one (None: a dry run).
+
+    `now` is None when the newest one before could not be read: going back from a damaged one is what this is for.
+    """
 
     to: str
     newest_before: str
-    now: Manifest
+    now: Manifest | None
     then: Manifest
     committed: str | None
 
@@ -35,19 +38,22 @@ async def rollback(repository: Repository, identifier: str, settings: Settings, 
     """
     state = await require_head(repository)
     then = await _intact(repository, identifier)
-    newest_name, now = await find(repository, None)
-    newest = names.manifest_id(newest_name) or ""
-    if newest == identifier:
-        raise NothingThere(f"{identifier} is the newest backup already", hint="`list` shows the older ones")
+    newest = names.manifest_id(state.head.manifest or "") or ""
+    if newest == identifier and state.head.clean:
+        raise _is_newest(identifier)
     if then.lineage != state.head.lineage:
         raise IntegrityError(f"{identifier} belongs to another lineage than HEAD")
     if dry_run:
-        return RolledBack(identifier, newest, now, then, None)
+        return RolledBack(identifier, newest, await _newest(repository), then, None)
     async with taken(repository, settings, "rollback") as lineage:
         # Looked at again after the claim: whatever `prune` did before, it saw no claim and we see what it did.
         then = await _intact(repository, identifier)
         position = lineage.position("rollback")
         before = lineage.seen.head.manifest if lineage.seen else None
+        # The newest one may be gone back to when a writer runs: it saves what was written since before it hands over.
+        if before == names.manifest(identifier):
+            raise _is_newest(identifier)
+        now = await _newest(repository)
         manifest = replace(
             then,
             lineage=position.lineage,
@@ -61,6 +67,19 @@ async def rollback(repository: Repository, identifier: str, settings: Settings, 
         )
         committed = await lineage.commit(manifest, clean=True)
     return RolledBack(identifier, names.manifest_id(before or "") or newest, now, then, names.manifest_id(committed))
+
+
+def _is_newest(identifier: str) -> NothingThere:
+    return NothingThere(
+        f"{identifier} is the newest backup, and nothing was written since", hint="`list` shows the older ones"
+    )
+
+
+async def _newest(repository: Repository) -> Manifest | None:
+    try:
+        return (await find(repository, None))[1]
+    except IntegrityError:
+        return None
 
 
 async def _intact(repository: Repository, identifier: str) -> Manifest:

@@ -21,21 +21,25 @@ _GRACE_SECONDS = 2.0
 
 @contextlib.asynccontextmanager
 async def scratch(settings: Settings, what: str) -> AsyncIterator[Settings]:
-    """Yield settings of an engine with an empty directory of its own, on the same disk; removed in the end."""
+    """Yield settings with an empty storage directory of one's own, on the same disk; removed in the end."""
     parent = settings.storage_dir.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{settings.storage_dir.name}.{what}-", dir=parent))
-    http, grpc = _free_ports()
     try:
-        yield replace(settings, storage_dir=folder / "storage", qdrant_http_port=http, qdrant_grpc_port=grpc)
+        yield replace(settings, storage_dir=folder / "storage")
     finally:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings, arguments: Sequence[str] = ()) -> AsyncIterator[Engine]:
-    """Run an engine with these settings; its lines go to standard error. Raises ConfigError, EngineError."""
-    engine = Engine(settings, output=_STDERR, arguments=arguments)
+    """Run an engine with these settings on ports of its own; its lines go to standard error.
+
+    Raises ConfigError, EngineError.
+    """
+    http, grpc = _free_ports()
+    own = replace(settings, qdrant_http_port=http, qdrant_grpc_port=grpc)
+    engine = Engine(own, output=_STDERR, arguments=arguments)
     try:
         await engine.start()
         yield engine

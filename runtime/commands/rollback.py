@@ -32,12 +32,12 @@ def rollback(identifier: str, *, dry_run: bool, as_json: bool) -> None:
     settings = settings_from_environment()
     with waiting("Waiting for the writer to hand over", quiet=as_json or dry_run):
         done = with_repository(settings, lambda repository: work(repository, identifier, settings, dry_run=dry_run))
+    now, then = (done.now.collections if done.now else {}), done.then.collections
     counts = {
         name: {
-            "now": done.now.collections[name].points if name in done.now.collections else None,
-            "then": done.then.collections[name].points if name in done.then.collections else None,
+            when: entries[name].points if name in entries else None for when, entries in (("now", now), ("then", then))
         }
-        for name in sorted({*done.now.collections, *done.then.collections})
+        for name in sorted({*now, *then})
     }
     if as_json:
         facts = {"backup": done.committed, "to": done.to, "newest_before": done.newest_before, "points": counts}

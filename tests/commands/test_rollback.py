@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.errors import NothingThere
 from runtime.instance import Role
+from runtime.repository import names
 from runtime.repository.directory import DirectoryStore
 from runtime.repository.repository import Repository
 from runtime.repository.store import ObjectInfo
@@ -114,11 +116,11 @@ def test_a_backup_that_prune_took_in_between_is_not_committed(made: Made, tmp_pa
     assert (head(made)["epoch"], head(made)["seq"], head(made)["clean"]) == (2, 3, True)
 
 
-async def rolled_back_under(one: Served, made: Made) -> RolledBack:
+async def rolled_back_under(one: Served, made: Made, which: int) -> RolledBack:
     """Roll back while an instance serves."""
     store = DirectoryStore(made.bucket)
     try:
-        return await rollback(Repository(store), made.ids[0], one.settings, dry_run=False)
+        return await rollback(Repository(store), made.ids[which], one.settings, dry_run=False)
     finally:
         await store.close()
 
@@ -131,7 +133,7 @@ def test_a_running_writer_saves_hands_over_and_goes_on_from_the_older_backup(mad
         async with served(environment(f"file://{made.bucket}", tmp_path / "storage")) as one:
             point = {"points": [{"id": 77, "vector": [1.0, 2.0, 3.0, 4.0]}]}
             await one.write("PUT", "/collections/books/points?wait=true", point)
-            done = await rolled_back_under(one, made)
+            done = await rolled_back_under(one, made, 0)
             assert one.instance.role is Role.STANDBY
             assert done.committed == "00000003-0000000005"
             assert done.newest_before == "00000002-0000000004"
@@ -144,3 +146,33 @@ def test_a_running_writer_saves_hands_over_and_goes_on_from_the_older_backup(mad
             assert saved.collections["books"].points == 31
 
     asyncio.run(run())
+
+
+def test_what_was_written_since_the_newest_backup_can_be_undone(made: Made, tmp_path: Path) -> None:
+    """A running writer saves it first, as a backup of its own; without such writes there is nothing to do."""
+
+    async def run() -> None:
+        """Roll back to the newest backup, with and without a write since."""
+        async with served(environment(f"file://{made.bucket}", tmp_path / "storage")) as one:
+            with pytest.raises(NothingThere, match="nothing was written since"):
+                await rolled_back_under(one, made, 2)
+            point = {"points": [{"id": 77, "vector": [1.0, 2.0, 3.0, 4.0]}]}
+            await one.write("PUT", "/collections/books/points?wait=true", point)
+            done = await rolled_back_under(one, made, 2)
+            assert done.now is not None
+            assert done.now.collections["books"].points == 31
+            newest = await one.repository.manifest(names.manifest(done.committed or ""))
+            before = await one.repository.manifest(names.manifest(done.newest_before))
+        assert (newest.collections["books"].points, before.collections["books"].points) == (30, 31)
+
+    asyncio.run(run())
+
+
+def test_a_damaged_newest_backup_can_be_gone_back_from(made: Made, command: Command) -> None:
+    """That is when somebody wants to."""
+    (made.bucket / "manifests" / f"{made.ids[2]}.json").write_text("{")
+    ran = command("rollback", made.ids[1], "--json")
+
+    assert ran.code == 0, ran.err
+    assert ran.json["points"]["books"] == {"now": None, "then": 30}
+    assert command("verify", "--deep").code == 0

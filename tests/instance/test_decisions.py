@@ -88,9 +88,18 @@ def cut(path: Path) -> None:
 
 
 def flip_data(path: Path) -> None:
-    """Make one bit of the first stored file wrong: the middle of a pack may be padding that nothing restores."""
+    """Make one bit of a stored file wrong: elsewhere a pack holds names and padding that nothing restores."""
+    bucket = next(folder for folder in path.parents if (folder / "HEAD").exists())
+    manifest = json.loads(newest(bucket, "manifests").read_text())
+    shards = (shard for entry in manifest["collections"].values() for shard in entry["shards"].values())
+    files = (file for shard in shards for file in shard["files"].values())
+    stored = next(
+        file
+        for file in files
+        if file["pack"] == str(path.relative_to(bucket)) and file["size"] > sum(length for _, length in file["holes"])
+    )
     data = bytearray(path.read_bytes())
-    data[520] ^= 1
+    data[stored["offset"]] ^= 1
     path.write_bytes(data)
 
 
@@ -234,7 +243,7 @@ def test_a_missing_engine_is_one_clear_line(fleet: Fleet, bucket: Path) -> None:
 def test_an_engine_that_dies_at_start_claims_nothing(fleet: Fleet, bucket: Path, tmp_path: Path) -> None:
     """Exit 1 with the engine's status, and the next instance with a good engine restores everything."""
     broken = tmp_path / "broken-engine"
-    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo qdrant 1.18.3 && exit 0\nexit 101\n')
+    broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo qdrant 99.0.0 && exit 0\nexit 101\n')
     broken.chmod(0o755)
     before = head({"BACKUP_URL": f"file://{bucket}"})
     refused(fleet, 1, "101", QDRANT_BIN=str(broken))

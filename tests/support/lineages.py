@@ -1,6 +1,7 @@
 """Backups made by an engine, through the runtime's own parts, without its edge: what the commands work on."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -27,16 +28,19 @@ from runtime.writing import Saved, Writing
 EMBEDDED = Path(__file__).resolve().parents[2] / "local" / "engine" / "qdrant"
 
 
-def free_port() -> int:
-    """Return a port that nobody uses just now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def free_ports(count: int) -> list[str]:
+    """Return ports that nobody uses just now, no two the same."""
+    with contextlib.ExitStack() as open_sockets:
+        probes = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [str(probe.getsockname()[1]) for probe in probes]
 
 
 def environment(url: str, storage: Path, **more: str) -> dict[str, str]:
     """Return the environment of a command or an instance, on ports of its own."""
-    ports = {name: str(free_port()) for name in ("PORT", "AGENT_PORT", "QDRANT_HTTP_PORT", "QDRANT_GRPC_PORT")}
+    names = ("PORT", "AGENT_PORT", "QDRANT_HTTP_PORT", "QDRANT_GRPC_PORT")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     return {
         # The embedded engine is run by the interpreter that comes first on PATH.
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -58,14 +62,17 @@ class Workshop:
         self.gate = Gate()
         self.lineage = Lineage(repository, "writer", timeout_seconds=1.0, outage="refuse", clock=time.monotonic)
         self.writing: Writing | None = None
+        self.port = 0
 
-    def begin(self, backups: Backups) -> None:
+    def begin(self, engine: Engine) -> None:
         """Take up the work."""
+        backups = Backups(self.settings, engine, self.gate, self.repository)
         self.writing = Writing(self.settings, self.gate, self.lineage, backups)
+        self.port = engine.admin.port
 
     async def call(self, method: str, path: str, body: object = None) -> object:
         """Ask the engine, past the gate, and count it as a write of anything."""
-        url = f"http://127.0.0.1:{self.settings.qdrant_http_port}{path}"
+        url = f"http://127.0.0.1:{self.port}{path}"
         answer = await asyncio.to_thread(ask, method, url, body)
         await self.gate.enter()
         self.gate.leave(Write(Effect.UNKNOWN), Outcome.APPLIED)
@@ -100,7 +107,7 @@ async def workshop(variables: Mapping[str, str]) -> AsyncIterator[Workshop]:
     work = Workshop(settings, Repository(store))
     work.gate.admit()
     async with running(settings) as engine:
-        work.begin(Backups(settings, engine, work.gate, work.repository))
+        work.begin(engine)
         await work.lineage.create()
         yield work
         await work.lineage.release()

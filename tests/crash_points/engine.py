@@ -1,0 +1,169 @@
+"""An engine on a real storage directory, without its process: what it holds is the files that lie there.
+
+Streams shards as the real one does (changed files, every segment's manifest, `files/` in between), and like the real
+one deletes a segment that was placed with that level left in and starts as if nothing were wrong.
+"""
+
+import asyncio
+import hashlib
+import http.client
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from runtime.engine.process import Engine
+from runtime.engine.stream import ShardStream
+from runtime.errors import EngineError
+from runtime.tar import END_OF_ARCHIVE
+
+VERSION = "1.19.0"
+
+State = dict[str, str]
+
+
+class Child:
+    """A child process, as far as anybody looks at it."""
+
+    def __init__(self) -> None:
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+
+class DiskEngine:
+    """In place of `runtime.engine.process.Engine`."""
+
+    def __init__(self, storage: Path) -> None:
+        self.storage = storage
+        self.admin = self
+        self.child: Child | None = None
+        self.stopping = False
+
+    def as_engine(self) -> Engine:
+        """Return it as what it stands in for."""
+        return cast(Engine, self)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started."""
+        return self.child is not None
+
+    async def start(self) -> None:
+        """Start on what lies there; its own files appear beside it, as a real engine's do."""
+        await asyncio.sleep(0.05)
+        (self.storage / "collections").mkdir(parents=True, exist_ok=True)
+        for shard in self._shards():
+            for segment in os.scandir(shard / "segments") if (shard / "segments").exists() else ():
+                if os.path.exists(f"{segment.path}/files"):  # noqa: PTH110  hundreds of thousands of times
+                    shutil.rmtree(segment)
+            (shard / "wal").mkdir(exist_ok=True)
+            (shard / "wal" / "open-1").write_bytes(b"of this run")
+        self.child, self.stopping = Child(), False
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """End at once."""
+        del grace_seconds
+        self.child = None
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def version(self) -> str:
+        """Return its version."""
+        return VERSION
+
+    async def collections(self) -> list[str]:
+        """Return the collections' names."""
+        self._must_run()
+        return sorted(path.name for path in (self.storage / "collections").iterdir())
+
+    async def aliases(self) -> dict[str, str]:
+        """Return every alias with its collection."""
+        self._must_run()
+        file = self.storage / "aliases" / "data.json"
+        return cast("dict[str, str]", json.loads(file.read_text())) if file.exists() else {}
+
+    async def count(self, collection: str) -> int:
+        """Return how many points a collection holds: one a file."""
+        folder = self.storage / "collections" / collection
+        return sum(1 for path in folder.glob("*/segments/*/*") if path.is_file())
+
+    def create(self, collection: str, shards: int = 1) -> None:
+        """Make a collection."""
+        self._must_run()
+        folder = self.storage / "collections" / collection
+        for shard in range(shards):
+            (folder / str(shard) / "segments").mkdir(parents=True)
+            (folder / str(shard) / "newest_clocks.json").write_text("{}")
+        (folder / "config.json").write_text(json.dumps({"params": {"shard_number": shards}}))
+
+    def put(self, collection: str, point: str, content: str, shard: int = 0) -> None:
+        """Write a point; its first letter is its segment."""
+        self._must_run()
+        segment = self.storage / "collections" / collection / str(shard) / "segments" / f"s-{point[0]}"
+        segment.mkdir(exist_ok=True)
+        (segment / point).write_text(content)
+
+    def drop(self, collection: str) -> None:
+        """Delete a collection."""
+        self._must_run()
+        shutil.rmtree(self.storage / "collections" / collection)
+
+    def alias(self, aliases: Mapping[str, str]) -> None:
+        """Set the aliases."""
+        self._must_run()
+        (self.storage / "aliases").mkdir(exist_ok=True)
+        (self.storage / "aliases" / "data.json").write_text(json.dumps(dict(aliases)))
+
+    def state(self) -> State:
+        """Return everything that a backup keeps, by its path below the storage directory."""
+        found = {}
+        root = str(self.storage / "collections")
+        for folder, _, files in os.walk(root):
+            if not folder.endswith("/wal"):
+                for name in files:
+                    found[f"{folder}/{name}"[len(root) + 1 :]] = Path(folder, name).read_text()
+        file = self.storage / "aliases" / "data.json"
+        aliases = json.loads(file.read_text()) if file.exists() else {}
+        return {**found, "aliases": json.dumps(aliases, sort_keys=True)}
+
+    def stream(self, collection: str, shard: str, known: Mapping[str, Any]) -> ShardStream | None:
+        """Stream the files that differ from what `known` says, and every segment's manifest."""
+        self._must_run()
+        folder = self.storage / "collections" / collection / shard
+        members, notes = [_member("newest_clocks.json", (folder / "newest_clocks.json").read_bytes())], {}
+        for segment in sorted((folder / "segments").iterdir()):
+            contents = {path.name: path.read_bytes() for path in sorted(segment.iterdir())}
+            versions = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}  # noqa: S324
+            note = {"segment_id": segment.name, "segment_version": len(versions), "file_versions": versions}
+            before = known.get(segment.name, {}).get("file_versions", {})
+            at = f"segments/{segment.name}/files"
+            for name, content in contents.items():
+                if before.get(name) != versions[name]:
+                    members.append(_member(f"{at}/{name}", content))
+            members.append(_member(f"{at}/segment_manifest.json", json.dumps(note).encode()))
+            notes[segment.name] = note
+        if known and notes == known:
+            return None
+        body = b"".join((*members, END_OF_ARCHIVE))
+        connection = cast(http.client.HTTPConnection, io.BytesIO())
+        return ShardStream(connection, cast(http.client.HTTPResponse, io.BytesIO(body)), collection)
+
+    def _shards(self) -> list[Path]:
+        """Return every shard's folder."""
+        return [path for path in (self.storage / "collections").glob("*/*") if path.is_dir()]
+
+    def _must_run(self) -> None:
+        """Refuse to answer when it does not run."""
+        if not self.running:
+            raise EngineError("the engine does not run")
+
+
+def _member(name: str, content: bytes) -> bytes:
+    """Return a file as a tar holds it."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    return info.tobuf(tarfile.GNU_FORMAT) + content + b"\0" * (-len(content) % 512)
