@@ -25,13 +25,14 @@ class Metrics:
     """The handler."""
 
     def __init__(self, instance: Instance, settings: Settings, overview: Overview) -> None:
+        self._instance = instance
         self._overview = overview
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(InstanceCollector(instance, settings, overview))
 
     async def scrape(self, _request: web.Request) -> web.Response:
         """Return every figure as it is now; those of the bucket as it was some seconds ago."""
-        await self._overview.look()
+        await self._overview.look(self._instance.writing.base.name)
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": _CONTENT_TYPE})
 
 

@@ -56,10 +56,15 @@ class Overview:
         self._lock = asyncio.Lock()
         self._known: dict[str, Backup] = {}
 
-    async def look(self) -> Seen | None:
-        """Return what the bucket holds, or what it held last when it does not answer (`error` then says so)."""
+    async def look(self, newest: str | None) -> Seen | None:
+        """Return what the bucket holds, or what it held last when it does not answer (`error` then says so).
+
+        `newest`: the manifest that this instance knows to be there; when it was not seen yet, the bucket is asked.
+        """
         async with self._lock:
-            if self._clock() - self._looked_at > _FRESH_SECONDS:
+            known = self.seen.backups[0].id if self.seen and self.seen.backups else None
+            is_behind = newest is not None and names.manifest_id(newest) != known and self.error is None
+            if is_behind or self._clock() - self._looked_at > _FRESH_SECONDS:
                 try:
                     async with asyncio.timeout(_LONGEST_SECONDS):
                         self.seen = await self._read()

@@ -35,7 +35,7 @@ class Page:
     async def status(self, request: web.Request) -> web.Response:
         """Return the page to browsers, JSON to everybody else."""
         _, health = view.health(self._instance, self._settings)
-        seen = await self._overview.look()
+        seen = await self._overview.look(self._instance.writing.base.name)
         backups = [asdict(backup) for backup in seen.backups] if seen else []
         facts = {
             "health": health,

@@ -93,7 +93,7 @@ def _calm(health: Mapping[str, Any]) -> Verdict:
     if role == "standby":
         return Verdict("good", "Standing by", "Another instance writes and saves; this one answers reads.")
     if unsaved := backup["unsaved_writes"]:
-        waiting = f"{unsaved} write{'s' if unsaved > 1 else ''}, the oldest {duration(backup['unsaved_seconds'])} old"
+        waiting = f"{unsaved} write{'s' if unsaved > 1 else ''}, the oldest {ago(backup['unsaved_seconds'])} old"
         sentence = f"{waiting}, will be in the bucket within {duration(backup['target_seconds'])}."
         return Verdict("wait", "Your data is being saved", sentence)
     return Verdict("good", "Your data is safe", "Every acknowledged write is in the bucket.")

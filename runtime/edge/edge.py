@@ -39,6 +39,7 @@ class Edge:
             gate_rest=self._folder / "rest",
             gate_rpc=self._folder / "rpc",
             control=self._folder / "control",
+            project=settings.project,
         )
         self._environment = {"PATH": settings.engine_environment.get("PATH", os.defpath)}
         self._control = EdgeControl(self._config.control)

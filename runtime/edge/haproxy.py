@@ -21,13 +21,15 @@ from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
-from runtime import contract
+from runtime import contract, trace
 from runtime.edge import rest_routes, rpc_routes
 from runtime.errors import ConfigError
 
 # What may stand for a name in a read that goes around the gate. No quote: it would end HAProxy's quoting.
 _NAME: Final = r"(?:[A-Za-z0-9_.~!$&()*+,=:@-]|%[0-9A-Fa-f]{2})+"
 _BELOW: Final = r"(?:[A-Za-z0-9_.~@/-])*"
+# Google's project ids; what is none is not written into a configuration.
+_PROJECT: Final = re.compile(r"[a-z][a-z0-9.:-]{2,80}", re.ASCII)
 _AGENT_PATHS: Final = (contract.HEALTH_ROUTE, contract.STATUS_ROUTE)
 # Forwarding headers that servers take for the truth about a request, and no server here needs.
 _STRIPPED: Final = (
@@ -56,7 +58,10 @@ _UNIX_PATH_BYTES: Final = 90  # the system's limit is 107, and HAProxy adds a su
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """Where the edge listens and what is behind it; the gate is on unix sockets: no port can clash."""
+    """Where the edge listens and what is behind it; the gate is on unix sockets: no port can clash.
+
+    `project`: whose traces its log lines belong to.
+    """
 
     port: int
     agent_port: int
@@ -65,6 +70,7 @@ class EdgeConfig:
     gate_rest: Path
     gate_rpc: Path
     control: Path
+    project: str | None = None
     threads: int = 1
     max_connections: int = 2000
 
@@ -89,6 +95,8 @@ def render(edge: EdgeConfig) -> str:
     )
     return environment.from_string(template).render(
         edge=edge,
+        trace_key=trace.TRACE_KEY,
+        project=edge.project if edge.project and _PROJECT.fullmatch(edge.project) else None,
         methods=sorted(rest_routes.METHODS),
         stripped=_STRIPPED,
         failures=_FAILURES,

@@ -65,6 +65,7 @@ async def switchboard(*, opened: bool = True) -> AsyncIterator[Stage]:
             gate_rest=here / "rest.sock",
             gate_rpc=here / "rpc.sock",
             control=here / "control.sock",
+            project="a-project",
         )
         try:
             async with haproxy(stage.config, here):

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.errors import RuntimeFailure
 from tests.edge.recorder import Answer
-from tests.edge.stage import Stage, in_loop, switchboard
+from tests.edge.stage import Stage, in_loop, switchboard, until
 
 BLUNTED = "Bearer head.claims.SIGNATURE_REMOVED_BY_GOOGLE"
 
@@ -158,3 +158,22 @@ async def test_a_control_socket_that_is_not_there_is_told_with_its_path() -> Non
     assert not await control.listening()
     with pytest.raises(RuntimeFailure, match="does not answer on"):
         await control.open_reads()
+
+
+@pytest.mark.parametrize(
+    ("sent", "trace"),
+    [
+        ("0123456789abcdef0123456789abcdef/1;o=1", "projects/a-project/traces/0123456789abcdef0123456789abcdef"),
+        ('"},{"x":"0123456789abcdef0123456789abcdef/1', "-"),
+    ],
+)
+@in_loop
+async def test_a_failure_at_the_edge_is_logged_with_its_request_and_trace(sent: str, trace: str) -> None:
+    """HAProxy's own line is JSON and names the request and, when Google sent one, the trace."""
+    async with switchboard(opened=False) as stage:
+        await get(stage, "/collections", {"x-request-id": "mine", "x-cloud-trace-context": sent})
+        log = stage.config.control.with_name("haproxy.log")
+        await until(lambda: "edge.request_failed" in log.read_text())
+        line = json.loads(next(line for line in log.read_text().splitlines() if "edge.request_failed" in line))
+
+    assert (line["status"], line["request_id"], line["logging.googleapis.com/trace"]) == (503, "mine", trace)

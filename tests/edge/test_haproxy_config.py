@@ -20,12 +20,14 @@ CONFIG = EdgeConfig(
     control=Path("/run/edge/control.sock"),
     threads=2,
 )
+TRACED = replace(CONFIG, project="example.com:a-project")
 
 
-def test_haproxy_itself_finds_nothing_to_complain_about(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [CONFIG, TRACED], ids=["plain", "traced"])
+def test_haproxy_itself_finds_nothing_to_complain_about(tmp_path: Path, config: EdgeConfig) -> None:
     """The configuration is accepted without a warning by the HAProxy that is installed."""
     path = tmp_path / "haproxy.cfg"
-    path.write_text(render(CONFIG))
+    path.write_text(render(config))
     checked = subprocess.run(
         [*command(find_haproxy(), path), "-c"], capture_output=True, text=True, check=False, timeout=20
     )
@@ -66,3 +68,9 @@ def test_the_rest_side_loads_no_grpc() -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20)
 
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("project", ["x\n    bad", "A B", '"', "x'"])
+def test_what_is_no_project_stays_out_of_the_configuration(project: str) -> None:
+    """A name that Google would not give changes nothing."""
+    assert render(replace(CONFIG, project=project)) == render(CONFIG)

@@ -96,6 +96,10 @@ class Container:
             assert time.monotonic() < deadline, f"not {what} after {seconds} s: {self.log()}"
             time.sleep(0.1)
 
+    def wait_until_ended(self) -> None:
+        """Return once it has ended by itself."""
+        docker("wait", self.id)
+
     def state(self) -> dict[str, Any]:
         """Return Docker's own word on it."""
         found: dict[str, Any] = json.loads(docker("inspect", "--format={{json .State}}", self.id))

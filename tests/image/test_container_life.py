@@ -40,6 +40,23 @@ def test_sigterm_saves_and_ends_in_time(image: str, bucket: str) -> None:
         assert second.count("books") == 100
 
 
+def test_a_container_that_is_too_small_is_refused_with_the_size_that_would_do(image: str, bucket: str) -> None:
+    """Data that cannot fit in a container's memory ends its start with 2 before anything is placed, and says why."""
+    with container(image, bucket) as first:
+        first.wait_until_serving()
+        first.put("/collections/wide", {"vectors": {"size": 2048, "distance": "Dot"}})
+        for batch in range(4):
+            points = [{"id": batch * 200 + number, "vector": [number / 7] * 2048} for number in range(200)]
+            first.put("/collections/wide/points?wait=true", {"points": points})
+        first.wait_until(lambda: first.health()["backup"]["unsaved_writes"] == 0, "saved")
+        first.terminate()
+    with container(image, bucket, "--memory=164m") as second:
+        second.wait_until_ended()
+        assert second.state()["ExitCode"] == 2, second.log()
+        assert "cannot fit in the 171,966,464 bytes of memory" in second.log()
+        assert "at least 1 GiB of memory" in second.log()
+
+
 def test_it_becomes_healthy_by_its_own_check(image: str, bucket: str) -> None:
     """Docker's health check passes once the instance serves."""
     with container(image, bucket, "--health-interval=1s") as instance:
