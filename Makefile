@@ -59,11 +59,10 @@ format: $(VENV)/.base ## put the sources into the house's form
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
-<<<<<<< HEAD
 .PHONY: mutations
 mutations: setup ## plant each known bug of others and show that the tests catch it (about ten minutes)
 	@$(BIN)/python -m tests.mutations $(ONLY)
-=======
+
 .PHONY: inventory
 inventory: setup ## renew what is generated from the infrastructure: Pulumi.yaml, option tables, inventories
 	@$(BIN)/python -W ignore -m tests.infra.renew
@@ -76,7 +75,6 @@ policy: ## the policy pack's own environment, for `pulumi preview --policy-pack 
 .PHONY: verify-deployment
 verify-deployment: setup ## check a live deployment: make verify-deployment STACK=dev
 	@$(BIN)/python -m deployment --stack "$(or $(STACK),dev)"
->>>>>>> b21a7a5b00446be742cd5d0ca9fa59778a296c57
 
 .PHONY: bench
 bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
