@@ -109,8 +109,8 @@ class StoreThreads:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(future)
         except TimeoutError:
-            if future.done():
-                raise
+            if future.done():  # at the last moment, or its own time-out: the answer is the call's
+                return future.result()
             raise StoreUnreachable(
                 f"{what}: no answer within {seconds:g} s",
                 hint="Check the network and the store, then try again",

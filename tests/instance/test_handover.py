@@ -7,7 +7,7 @@ import pytest
 from tests.support.history import head, linear_history
 from tests.support.instances import Fleet, Instance, eventually
 from tests.support.load import REGISTER, Load
-from tests.support.workload import make, numbers, put_numbers
+from tests.support.workload import make, numbers, put_numbers, shown
 
 HANDOVERS = 10
 # Long enough that no hand-over here can be a claim by time-out.
@@ -164,14 +164,6 @@ def test_after_a_rollback_the_running_instance_serves_the_older_state_by_itself(
     instance.save()
 
     assert fleet.command("rollback", older, "--json").returncode == 0
-    eventually(lambda: shown(instance) == set(range(5)), 15, "reads show the older state")
+    eventually(lambda: shown(instance, "c") == set(range(5)), 15, "reads show the older state")
     eventually(lambda: write(instance, 100) == 200, 15, "a write is acknowledged")
     assert numbers(instance, "c") == {*range(5), 100}
-
-
-def shown(instance: Instance) -> set[int]:
-    """Return the numbers that reads show, or nothing while there are no reads."""
-    try:
-        return numbers(instance, "c")
-    except AssertionError:
-        return set()

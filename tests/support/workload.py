@@ -7,6 +7,7 @@ import random
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 from qdrant_client import QdrantClient, models
 
 from tests.support.instances import Instance
@@ -107,6 +108,14 @@ def numbers(instance: Instance, collection: str) -> set[int]:
     """Return the numbers of the points that a collection holds."""
     found = instance.result("POST", of(collection, "points/scroll"), {"limit": 100_000, "with_payload": False})
     return {entry["id"] for entry in found["points"]}
+
+
+def shown(instance: Instance, collection: str) -> set[int]:
+    """Return the numbers that reads show, none while there are no reads."""
+    try:
+        return numbers(instance, collection)
+    except (AssertionError, httpx.HTTPError):
+        return set()
 
 
 def points_of(instance: Instance, collection: str) -> dict[int, dict[str, Any]]:
