@@ -110,11 +110,14 @@ class Backups:
                     open_streams.callback(stream.close)
                 captures[name].streams[shard] = stream
 
-        async with asyncio.TaskGroup() as group:
-            for name in captures:
-                for shard in layout.shard_ids(storage, name):
-                    entry = known_shard(base.manifest, name, shard) if scopes[name] is Scope.CHANGES else None
-                    group.create_task(open_one(name, shard, entry.segment_manifests if entry else {}))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in captures:
+                    for shard in layout.shard_ids(storage, name):
+                        entry = known_shard(base.manifest, name, shard) if scopes[name] is Scope.CHANGES else None
+                        group.create_task(open_one(name, shard, entry.segment_manifests if entry else {}))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
         return captures
 
     async def _pack(self, base: Base, position: Position, instant: Instant, version: str) -> Taken:
