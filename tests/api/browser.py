@@ -119,6 +119,7 @@ async def browser(program: str) -> AsyncIterator[Browser]:
 
 
 async def _port(file: Path) -> int:
+    """Return the port that the browser wrote into its file."""
     async with asyncio.timeout(BOUND_SECONDS):
         while not (file.exists() and file.read_text().strip()):
             await asyncio.sleep(0.05)

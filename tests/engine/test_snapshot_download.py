@@ -18,6 +18,7 @@ async def engine(cut: str) -> AsyncIterator[Admin]:
     """Serve the routes a stock snapshot needs; its download ends early where `cut` says so."""
 
     async def download(request: web.Request) -> web.StreamResponse:
+        """Send the snapshot, as the test wants it."""
         answer = web.StreamResponse()
         if cut == "length":
             answer.content_length = 2 * len(WHOLE)
@@ -31,10 +32,12 @@ async def engine(cut: str) -> AsyncIterator[Admin]:
         return answer
 
     async def made(_request: web.Request) -> web.Response:
+        """Say that a snapshot was made."""
         status = 500 if cut == "creation" else 200
         return web.json_response({"result": {"name": "books-1.snapshot"}}, status=status)
 
     async def listed(_request: web.Request) -> web.Response:
+        """Say which snapshots there are."""
         return web.json_response({"result": {"collections": [{"name": "books"}]}})
 
     app = web.Application()
