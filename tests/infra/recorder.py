@@ -4,6 +4,8 @@ Every input is held against the provider's own types and the cloud's rules, comp
 unexpected call fails. Needs no engine and no network.
 """
 
+import asyncio
+import atexit
 import runpy
 import typing
 from collections.abc import Callable, Mapping
@@ -122,10 +124,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+# Pulumi takes the thread's event loop, and a test elsewhere that has run one leaves none.
+_LOOP = asyncio.new_event_loop()
+atexit.register(_LOOP.close)
+
+
 def run_under_mocks(
     program: Callable[[], object], values: Mapping[str, str], *, stack: str, preview: bool = False
 ) -> Recorder:
     """Run a program with a configuration; return what it declared."""
+    asyncio.set_event_loop(_LOOP)
     recorder = Recorder(preview=preview)
     settings.set_root_resource(None)  # type: ignore[arg-type]  # else the last program's exports stay
     mocks.set_mocks(recorder, project=PROJECT_NAME, stack=stack, preview=preview, monitor=_Monitor(recorder))
