@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from runtime import selection, stock_snapshots
@@ -142,9 +142,11 @@ class Instance:
 
     async def restart_engine(self) -> None:
         """Start Qdrant again after it died by itself, writes held meanwhile. Raises EngineError, IntegrityError."""
-        async with self.gate.held(drain_seconds=_DEAD_ENGINE_DRAIN_SECONDS):
+        async with self.gate.held(drain_seconds=_DEAD_ENGINE_DRAIN_SECONDS) as quiet:
             base = self.writing.base
-            await self.replica.restart(base.manifest, Delta.between(base.written, self.gate.written()))
+            written = Delta.between(base.written, self.gate.written())
+            # A write that has no answer yet may be in the engine already, and is not counted before it has one.
+            await self.replica.restart(base.manifest, written if quiet else replace(written, everything=True))
 
     async def watch(self) -> None:
         """Keep an eye on HEAD for as long as the process lives: requests, other writers, newer backups."""
