@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from runtime.edge.effects import Effect, Outcome, Write
-from runtime.edge.gate import Gate
+from runtime.edge.gate import Gate, Refused
+
+_LONGEST_NAME_BYTES = 200
 
 
 @dataclass(slots=True)
@@ -26,6 +28,7 @@ async def passage(gate: Gate, write: Write, resolve: Callable[[str], str]) -> As
     `resolve` turns an alias into its collection's name. It is asked before and after: when an alias was moved
     meanwhile, either collection may have been written to.
     """
+    _refuse_unstreamable(write)
     await gate.enter()
     state = Passage(Outcome.UNTOUCHED)
     before = _resolved(write, resolve)
@@ -38,6 +41,17 @@ async def passage(gate: Gate, write: Write, resolve: Callable[[str], str]) -> As
     finally:
         after = _resolved(write, resolve)
         gate.leave(after if before == after else Write(Effect.UNKNOWN), state.outcome)
+
+
+def _refuse_unstreamable(write: Write) -> None:
+    """Refuse to make a collection that Qdrant could not stream: while it exists every backup would fail.
+
+    Qdrant takes names of up to 255 bytes, but its stream's temporary file is named after the collection, with about
+    fifty bytes more (seen on 1.19.0: "File name too long" from 207 bytes on).
+    """
+    if write.effect is Effect.REPLACE and len((write.collection or "").encode()) > _LONGEST_NAME_BYTES:
+        reason = f"a collection's name may have at most {_LONGEST_NAME_BYTES} bytes: a longer one cannot be backed up"
+        raise Refused(reason, retry_after=1)
 
 
 def takes_place(write: Write | None) -> bool:

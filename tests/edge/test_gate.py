@@ -219,3 +219,20 @@ def test_a_write_is_not_acknowledged_in_another_epoch_than_it_entered_in() -> No
         assert gate.refused_count == 1
 
     asyncio.run(story())
+
+
+def test_a_collection_whose_name_is_too_long_to_be_streamed_is_not_made() -> None:
+    """200 bytes pass, 201 do not: such a collection would make every backup fail."""
+
+    async def story() -> None:
+        """Make one of each length."""
+        gate = Gate(always)
+        gate.admit()
+        async with passage(gate, Write(Effect.REPLACE, "é" * 100), str) as place:
+            place.outcome = Outcome.APPLIED
+        with pytest.raises(Refused, match="at most 200 bytes"):
+            async with passage(gate, Write(Effect.REPLACE, "é" * 100 + "x"), str):
+                raise AssertionError("the block must not run")
+        assert gate.in_flight == 0
+
+    asyncio.run(story())
