@@ -1,16 +1,11 @@
+"""What every test of the infrastructure finds."""
+
 import pytest
 
-from tests.infra.recorder import Recorder, deploy
-from tests.infra.stacks import DEV, PROD
+from tests.infra.recorder import bring_loop
 
 
-@pytest.fixture(scope="session")
-def dev() -> Recorder:
-    """Return the dev stack."""
-    return deploy(DEV)
-
-
-@pytest.fixture(scope="session")
-def prod() -> Recorder:
-    """Return the prod stack."""
-    return deploy(PROD, stack="prod")
+@pytest.fixture(autouse=True)
+def pulumi_has_a_loop() -> None:
+    """Bring the loop before anything makes an output, be it a configuration's secret."""
+    bring_loop()

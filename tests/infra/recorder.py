@@ -124,16 +124,23 @@ def plain(value: Any) -> Any:
     return value
 
 
-# Pulumi takes the thread's event loop, and a test elsewhere that has run one leaves none.
 _LOOP = asyncio.new_event_loop()
 atexit.register(_LOOP.close)
+
+
+def bring_loop() -> None:
+    """Give Pulumi the event loop that it takes from the thread: a test elsewhere that has run one leaves none.
+
+    One for all: a program's outputs wait on the loop they were made on, and are missed when it goes.
+    """
+    asyncio.set_event_loop(_LOOP)
 
 
 def run_under_mocks(
     program: Callable[[], object], values: Mapping[str, str], *, stack: str, preview: bool = False
 ) -> Recorder:
     """Run a program with a configuration; return what it declared."""
-    asyncio.set_event_loop(_LOOP)
+    bring_loop()
     recorder = Recorder(preview=preview)
     settings.set_root_resource(None)  # type: ignore[arg-type]  # else the last program's exports stay
     mocks.set_mocks(recorder, project=PROJECT_NAME, stack=stack, preview=preview, monitor=_Monitor(recorder))
