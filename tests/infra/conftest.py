@@ -1,8 +1,19 @@
-"""What every test of the infrastructure finds."""
-
 import pytest
 
-from tests.infra.recorder import bring_loop
+from tests.infra.recorder import Recorder, bring_loop, deploy
+from tests.infra.stacks import DEV, PROD
+
+
+@pytest.fixture(scope="session")
+def dev() -> Recorder:
+    """Return the dev stack."""
+    return deploy(DEV)
+
+
+@pytest.fixture(scope="session")
+def prod() -> Recorder:
+    """Return the prod stack."""
+    return deploy(PROD, stack="prod")
 
 
 @pytest.fixture(autouse=True)
