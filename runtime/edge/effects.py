@@ -10,7 +10,8 @@ from enum import StrEnum
 class Effect(StrEnum):
     """How far a write reaches."""
 
-    POINTS = "points"  # points, vectors, payload, payload indexes or settings of one collection
+    POINTS = "points"  # points, vectors or payload of one collection: Qdrant numbers it
+    SCHEMA = "schema"  # payload indexes or settings of one collection
     REPLACE = "replace"  # a collection made or deleted: its next backup starts full
     RECOVER = "recover"  # a collection's files replaced from a snapshot: its next backup starts full
     CATALOG = "catalog"  # aliases: no collection's files

@@ -53,9 +53,9 @@ _READS: Final = """
 METHODS: Final[dict[str, Effect | None]] = {
     **dict.fromkeys(_READS.split()),
     "/qdrant.Points/ClearPayload": Effect.POINTS,
-    "/qdrant.Points/CreateFieldIndex": Effect.POINTS,
+    "/qdrant.Points/CreateFieldIndex": Effect.SCHEMA,
     "/qdrant.Points/Delete": Effect.POINTS,
-    "/qdrant.Points/DeleteFieldIndex": Effect.POINTS,
+    "/qdrant.Points/DeleteFieldIndex": Effect.SCHEMA,
     "/qdrant.Points/DeletePayload": Effect.POINTS,
     "/qdrant.Points/DeleteVectors": Effect.POINTS,
     "/qdrant.Points/OverwritePayload": Effect.POINTS,
@@ -63,7 +63,7 @@ METHODS: Final[dict[str, Effect | None]] = {
     "/qdrant.Points/UpdateBatch": Effect.POINTS,
     "/qdrant.Points/UpdateVectors": Effect.POINTS,
     "/qdrant.Points/Upsert": Effect.POINTS,
-    "/qdrant.Collections/Update": Effect.POINTS,
+    "/qdrant.Collections/Update": Effect.SCHEMA,
     "/qdrant.Collections/Create": Effect.REPLACE,
     "/qdrant.Collections/Delete": Effect.REPLACE,
     # As in REST: these change which shards or which files of a segment there are.

@@ -85,9 +85,9 @@ class DirectoryStore:
         """Deliver a range (see Store). The sink gets one reused buffer and must not keep it."""
         await self._threads.stream(lambda abort: self._deliver(name, offset, length, sink, abort))
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         """Yield what is there, in name order (see Store)."""
-        objects = self._files.walk(prefix)
+        objects = self._files.walk(prefix, after)
         while page := await self._call(lambda: list(itertools.islice(objects, LIST_PAGE))):
             for info in page:
                 yield info

@@ -145,15 +145,15 @@ class DirectoryFiles:
             self._sum_path(name).unlink(missing_ok=True)
         sync_folder(target.parent)
 
-    def walk(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield the objects whose name starts with the prefix, in name order."""
+    def walk(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose name starts with the prefix and sorts behind `after`, in name order."""
         self.require_root()
         folder = prefix.rpartition("/")[0]
         if folder:
             self.path(folder)
-        yield from self._walk_folder(f"{folder}/" if folder else "", prefix)
+        yield from self._walk_folder(f"{folder}/" if folder else "", prefix, after)
 
-    def _walk_folder(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
+    def _walk_folder(self, folder: str, prefix: str, after: str) -> Iterator[ObjectInfo]:
         try:
             with os.scandir(self.root / folder) as entries:
                 # A folder sorts as the names in it do: "a.txt" is before "a/b", because "." is before "/".
@@ -165,8 +165,8 @@ class DirectoryFiles:
                 continue
             if name.endswith("/"):
                 if name.startswith(prefix) or prefix.startswith(name):
-                    yield from self._walk_folder(name, prefix)
-            elif name.startswith(prefix):
+                    yield from self._walk_folder(name, prefix, after)
+            elif name.startswith(prefix) and name > after:
                 # Deleted since the folder was read: as if it had been before.
                 with contextlib.suppress(ObjectMissing):
                     yield self.info(name)

@@ -87,15 +87,18 @@ class GcsStore:
         full = self._full(name)
         await self._threads.stream(lambda abort: self._bucket().download(full, offset, length, sink, abort))
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         """Yield what is there, in name order (see Store)."""
         token: str | None = None
+        start = self._prefix + after if after else None
         while True:
             page, token = await self._call(
-                lambda bucket, token=token: bucket.page(self._prefix + prefix, token)  # type: ignore[misc]
+                lambda bucket, token=token: bucket.page(self._prefix + prefix, token, start)  # type: ignore[misc]
             )
             for info in page:
-                yield self._below(info)
+                found = self._below(info)
+                if found.name > after:  # the service's offset includes the name itself
+                    yield found
             if token is None:
                 return
 

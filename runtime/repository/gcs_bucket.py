@@ -135,12 +135,13 @@ class GcsBucket:
             return
         download_range(self._transfer(name, abort), self._media_url(name), offset, length, sink)
 
-    def page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
-        """Return one page of the listing and where the next one starts."""
+    def page(self, prefix: str, token: str | None, start: str | None) -> tuple[list[ObjectInfo], str | None]:
+        """Return one page of the listing from the name `start` on, and where the next one starts."""
         with self._explain.explained("storage.objects.list"):
             listing = self._client.list_blobs(
                 self._bucket,
                 prefix=prefix,
+                start_offset=start,
                 page_token=token,
                 page_size=LIST_PAGE,
                 fields=LIST_FIELDS,

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from runtime.errors import IntegrityError
 from runtime.repository import manifest_form
+from runtime.repository.journal_object import JournalPosition
 from runtime.repository.json_form import parsed
 
 FORMAT = 1
@@ -70,7 +71,8 @@ class PackEntry:
 class Manifest:
     """One backup. `parent` is the object name of the manifest it was made from.
 
-    `skipped` names the damaged manifests that a restore passed over before this one was made.
+    `skipped` names the damaged manifests that a restore passed over before this one was made. `journal`: up to where
+    it contains the journal; None: it was made without one, and contains all of its epoch.
     """
 
     lineage: str
@@ -84,13 +86,17 @@ class Manifest:
     collections: Mapping[str, CollectionEntry]
     aliases: Mapping[str, str]
     packs: Mapping[str, PackEntry]
-    journal: None = None
+    journal: JournalPosition | None = None
     skipped: tuple[str, ...] = ()
 
     @property
     def points(self) -> int:
         """How many points all collections held together, as far as counted."""
         return sum(collection.points or 0 for collection in self.collections.values())
+
+    def replay_from(self) -> JournalPosition:
+        """Return the last journal position whose writes it contains: what comes after is to be replayed."""
+        return JournalPosition(self.epoch + 1, -1) if self.journal is None else self.journal
 
     def live_bytes(self) -> int:
         """Return how many bytes of its packs it still needs."""
@@ -119,7 +125,7 @@ class Manifest:
                 name: {"bytes": pack.bytes, "crc32c": pack.crc32c, "sha256": pack.sha256}
                 for name, pack in self.packs.items()
             },
-            "journal": self.journal,
+            "journal": None if self.journal is None else {"epoch": self.journal.epoch, "n": self.journal.n},
             "skipped": self.skipped,
         }
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
@@ -141,6 +147,7 @@ class Manifest:
         fields["collections"] = {name: _read_collection(entry) for name, entry in fields["collections"].items()}
         fields["packs"] = {name: PackEntry(**pack) for name, pack in fields["packs"].items()}
         fields["skipped"] = tuple(fields["skipped"])
+        fields["journal"] = JournalPosition(**fields["journal"]) if fields["journal"] else None
         return cls(**fields)
 
 

@@ -26,9 +26,10 @@ _MANIFEST: Final[Form] = {
     "collections": (dict,),
     "aliases": (dict,),
     "packs": (dict,),
-    "journal": (NULL,),
+    "journal": (dict, NULL),
     "skipped": (list,),
 }
+_JOURNAL: Final[Form] = {"epoch": (int,), "n": (int,)}
 _COLLECTION: Final[Form] = {"points": (int, NULL), "config": (dict,), "shards": (dict,)}
 _SHARD: Final[Form] = {"segment_manifests": (dict,), "files": (dict,)}
 _FILE: Final[Form] = {"pack": (str,), "offset": (int,), "size": (int,), "holes": (list,), "sha256": (str,)}
@@ -52,6 +53,10 @@ def check(fields: Any) -> None:
         raise ValueError("created_at has no time zone")
     if not _VERSION.fullmatch(fields["qdrant_version"]):
         raise ValueError("qdrant_version is no version")
+    if fields["journal"] is not None:
+        typed(fields["journal"], _JOURNAL, "its journal position")
+        if not 1 <= fields["journal"]["epoch"] <= fields["epoch"] or fields["journal"]["n"] < -1:
+            raise ValueError("its journal position is none")
     _texts(fields["skipped"])
     _texts(fields["aliases"].values())
     for name, pack in fields["packs"].items():

@@ -17,6 +17,7 @@ JOURNAL: Final = "journal/"
 EXPORTS: Final = "exports/"
 
 _ID = re.compile(r"\d{8}-\d{10}")
+_JOURNAL = re.compile(r"journal/(?P<epoch>\d{8})/(?P<n>\d{10})")
 _PACK = re.compile(r"packs/\d{4}/\d\d/\d\d/(?P<id>\d{8}-\d{10})-\d{4,}\.tar")
 
 
@@ -45,6 +46,22 @@ def order(identifier: str) -> tuple[int, int]:
 def pack(epoch: int, seq: int, number: int, now: dt.datetime) -> str:
     """Return the object name of a backup's n-th pack. The day in it is for people; nothing orders by it."""
     return f"{PACKS}{now:%Y/%m/%d}/{backup_id(epoch, seq)}-{number:04d}.tar"
+
+
+def journal_epoch(epoch: int) -> str:
+    """Return the folder of an epoch's journal."""
+    return f"{JOURNAL}{epoch:08d}/"
+
+
+def journal(epoch: int, n: int) -> str:
+    """Return the object name of an epoch's n-th journal object."""
+    return f"{journal_epoch(epoch)}{n:010d}"
+
+
+def journal_position(name: str) -> tuple[int, int] | None:
+    """Return (epoch, n) when `name` is a journal object's, else None."""
+    match = _JOURNAL.fullmatch(name)
+    return (int(match["epoch"]), int(match["n"])) if match else None
 
 
 def export(collection: str, made_at: dt.datetime) -> str:

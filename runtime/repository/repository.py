@@ -1,4 +1,4 @@
-"""The repository: HEAD, manifests and packs in a store, read and written in the order that keeps them true.
+"""The repository: HEAD, manifests, packs and journal in a store, read and written in the order that keeps them true.
 
 Owns the objects. Write order is packs, manifest, HEAD; read order the reverse. Decides nothing about who may write:
 that is `runtime.lineage`.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from runtime.errors import AlreadyExists, IntegrityError, ObjectMissing, PreconditionFailed, StoreUnreachable
 from runtime.repository import names
 from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalObject, JournalPosition
 from runtime.repository.manifest import Manifest
 from runtime.repository.store import ByteSink, ByteSource, ObjectInfo, Store
 
@@ -115,6 +116,26 @@ class Repository:
             await self.store.download(pack, offset, length, sink)
         except ObjectMissing as error:
             raise IntegrityError(f"{pack} is missing from {self}") from error
+
+    async def append_journal(self, entry: JournalObject) -> None:
+        """Create a journal object. The same bytes there already are our own, the reply lost.
+
+        Raises AlreadyExists when something else is at its position: whoever put it there sealed the epoch. StoreError.
+        """
+        await self.store.write_new(names.journal(entry.position.epoch, entry.position.n), entry.encode())
+
+    async def journal_object(self, lineage: str, position: JournalPosition) -> JournalObject:
+        """Read a journal object. Raises ObjectMissing, IntegrityError when it is not the one of this place."""
+        data, _ = await self.store.read(names.journal(position.epoch, position.n))
+        return JournalObject.decode(data, lineage=lineage, position=position)
+
+    async def journal_after(self, position: JournalPosition) -> AsyncIterator[int]:
+        """Yield the numbers of an epoch's journal objects beyond a position, lowest first."""
+        after = names.journal(position.epoch, position.n) if position.n >= 0 else ""
+        async for info in self.store.list(names.journal_epoch(position.epoch), after=after):
+            found = names.journal_position(info.name)
+            if found is not None:
+                yield found[1]
 
     def objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Yield the objects below a prefix of the layout."""

@@ -81,8 +81,8 @@ class Store(Protocol):
         Raises ObjectMissing, IntegrityError when the object is too short.
         """
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        """Yield the objects whose name starts with `prefix`, in name order, a page at a time."""
+    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        """Yield the objects whose name starts with `prefix` and sorts behind `after`, in name order, by pages."""
 
     async def delete(self, name: str, generation: int) -> None:
         """Delete that generation of an object. A missing object is no error. Raises PreconditionFailed."""

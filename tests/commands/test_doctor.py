@@ -122,9 +122,9 @@ def test_a_store_that_breaks_a_promise_fails_that_probe(verb: str, probe: str) -
             data, generation = await super().read(name)
             return (data, generation - 1) if verb == "read" else (data, generation)
 
-        async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
             """Leave out what is newest."""
-            found = [info async for info in super().list(prefix)]
+            found = [info async for info in super().list(prefix, after=after)]
             for info in found[:-1] if verb == "list" else found:
                 yield info
 

@@ -149,10 +149,10 @@ def test_the_cheap_look_asks_once_however_many_backups_there_are(made: Made) -> 
             self.calls += 1
             return await super().read(name)
 
-        def list(self, prefix: str):  # type: ignore[no-untyped-def]
+        def list(self, prefix: str, *, after: str = ""):  # type: ignore[no-untyped-def]
             """Count a listing."""
             self.calls += 1
-            return super().list(prefix)
+            return super().list(prefix, after=after)
 
     async def count() -> int:
         """Verify and return how much was asked."""

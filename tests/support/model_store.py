@@ -221,9 +221,8 @@ class ModelStore:
             sink.write(answer()[: length // 2])
         sink.write(await self._finish(number, fault, answer))
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         """Yield in name order; each page is an operation and sees the bucket as it is then."""
-        after = ""
         while True:
 
             def page(after: str = after) -> list[ObjectInfo]:

@@ -1,0 +1,1 @@
+"""The write journal: a write is acknowledged when the bucket holds it."""

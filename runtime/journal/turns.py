@@ -1,0 +1,112 @@
+"""Who may go to the engine beside whom, so that the journal's order is the engine's.
+
+Owns that alone. Points of one collection go side by side: Qdrant's operation ids tell their order. What has no such
+id, or whose collection has several shards, goes alone in its collection; what may change what a name means goes alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final
+
+from runtime.edge.effects import Effect, Write
+
+_ALONE_IN_ITS_COLLECTION: Final = frozenset({Effect.SCHEMA, Effect.REPLACE})
+
+
+class Turns:
+    """Gives writes their turns. `has_many_shards` tells whether a collection's operation ids are no order."""
+
+    def __init__(self, has_many_shards: Callable[[str], bool]) -> None:
+        self._has_many_shards = has_many_shards
+        self._everything = _Shared()
+        self._collections: dict[str, _Shared] = {}
+
+    @asynccontextmanager
+    async def turn(self, write: Write, *, alone: bool = False) -> AsyncIterator[None]:
+        """Hold the turn of a write whose collection is named by its own name, no alias; `alone`: beside no other."""
+        name = write.collection
+        if alone or name is None or write.effect not in {Effect.POINTS, *_ALONE_IN_ITS_COLLECTION}:
+            async with self._everything.held(alone=True):
+                yield
+            return
+        async with AsyncExitStack() as turns:
+            await turns.enter_async_context(self._everything.held(alone=False))
+            lock = self._collections.setdefault(name, _Shared())
+            turns.callback(self._forget, name)
+            only = write.effect in _ALONE_IN_ITS_COLLECTION or self._has_many_shards(name)
+            await turns.enter_async_context(lock.held(alone=only))
+            yield
+
+    def _forget(self, name: str) -> None:
+        """Keep no lock that nobody holds or waits for: names come from clients."""
+        if name in self._collections and self._collections[name].is_free:
+            del self._collections[name]
+
+
+class _Shared:
+    """A lock that many may hold together or one alone, first come first served.
+
+    Not bound to a task, as a library's would be: a write's turn is taken where its body is sent and given back where
+    its answer is read.
+    """
+
+    def __init__(self) -> None:
+        self._together = 0
+        self._alone = False
+        self._waiting: deque[tuple[bool, asyncio.Future[None]]] = deque()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody holds it and nobody waits."""
+        return not self._together and not self._alone and not self._waiting
+
+    @asynccontextmanager
+    async def held(self, *, alone: bool) -> AsyncIterator[None]:
+        """Hold it for the block."""
+        await self._take(alone)
+        try:
+            yield
+        finally:
+            self._give_back(alone)
+
+    async def _take(self, alone: bool) -> None:  # noqa: FBT001 - private
+        if not self._waiting and self._fits(alone):
+            self._grant(alone)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((alone, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(alone)
+            else:
+                with suppress(ValueError):
+                    self._waiting.remove((alone, turn))
+                self._serve()
+            raise
+
+    def _give_back(self, alone: bool) -> None:  # noqa: FBT001 - private
+        if alone:
+            self._alone = False
+        else:
+            self._together -= 1
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            alone, turn = self._waiting.popleft()
+            if not turn.done():
+                self._grant(alone)
+                turn.set_result(None)
+
+    def _fits(self, alone: bool) -> bool:  # noqa: FBT001 - private
+        return not self._alone and not (alone and self._together)
+
+    def _grant(self, alone: bool) -> None:  # noqa: FBT001 - private
+        if alone:
+            self._alone = True
+        else:
+            self._together += 1

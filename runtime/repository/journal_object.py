@@ -1,0 +1,173 @@
+"""The journal's objects: what is in one, and how it is written and read.
+
+Owns the form. Every object says which lineage, epoch and number it is, so that one of another place is never taken
+for it. Which objects there are and what they mean to a restore is `runtime.journal`'s.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import google_crc32c
+
+from runtime.errors import IntegrityError
+from runtime.repository.json_form import NULL, Form, parsed, typed
+
+FORMAT: Final = 1
+
+Kind: TypeAlias = Literal["records", "seal", "opaque"]
+
+_FRAME: Final = struct.Struct(">II")
+_SUM: Final = struct.Struct(">I")
+_HEADER: Final[Form] = {
+    "format": (int,),
+    "lineage": (str,),
+    "epoch": (int,),
+    "n": (int,),
+    "kind": (str,),
+    "writer": (str,),
+    "records": (int,),
+    "opaque": (dict, NULL),
+}
+_OPAQUE: Final[Form] = {"what": (str,), "seq": (int,)}
+_RECORD: Final[Form] = {
+    "collection": (str, NULL),
+    "effect": (str,),
+    "transport": (str,),
+    "method": (str,),
+    "path": (str,),
+    "ids": (list,),
+    "applied": (bool,),
+    "at": (int,),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class JournalPosition:
+    """Object `n` of an epoch's journal; -1: none of it yet."""
+
+    epoch: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One write that Qdrant applied: what was sent, and what Qdrant's answer said of its place in the order.
+
+    `transport` is `rest` (`path` with its query as sent) or `rpc` (`path` is the full method). `ids` are Qdrant's
+    operation ids. `applied`: Qdrant said `completed`, not just `acknowledged`. `at`: milliseconds since 1970 by the
+    writer's clock, for people.
+    """
+
+    collection: str | None
+    effect: str
+    transport: str
+    method: str
+    path: str
+    ids: tuple[int, ...]
+    applied: bool
+    at: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A change that the journal cannot do again; `seq` is HEAD's when it was made."""
+
+    what: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalObject:
+    """One object as it is read. `records` is empty but for `kind` `records`."""
+
+    position: JournalPosition
+    lineage: str
+    kind: Kind
+    writer: str
+    records: Sequence[Record] = ()
+    opaque: Opaque | None = None
+
+    def encode(self) -> bytes:
+        """Return the object's content: a header, then a frame a record, each with its CRC32C."""
+        header = {
+            "format": FORMAT,
+            "lineage": self.lineage,
+            "epoch": self.position.epoch,
+            "n": self.position.n,
+            "kind": self.kind,
+            "writer": self.writer,
+            "records": len(self.records),
+            "opaque": None if self.opaque is None else {"what": self.opaque.what, "seq": self.opaque.seq},
+        }
+        return b"".join((*_frame(header, b""), *_frames(self.records)))
+
+    @classmethod
+    def decode(cls, data: bytes, *, lineage: str, position: JournalPosition) -> "JournalObject":
+        """Read the object that should be at `position`. Raises IntegrityError when it is not that, whole."""
+        what = f"journal object {position.epoch}/{position.n}"
+        try:
+            header, _, at = _read_frame(data, 0)
+            typed(header, _HEADER, what)
+            if header["format"] != FORMAT:
+                raise IntegrityError(f"{what} has a format that this version does not know", hint="Use a newer image")
+            if (header["epoch"], header["n"]) != (position.epoch, position.n):
+                raise ValueError("it is the object of another position")
+            if header["kind"] not in {"records", "seal", "opaque"}:
+                raise ValueError("its kind is none that this version knows")
+            if (header["kind"] == "opaque") != (header["opaque"] is not None):
+                raise ValueError("its fields contradict each other")
+            opaque = header["opaque"]
+            if opaque is not None:
+                typed(opaque, _OPAQUE, "its opaque change")
+            records = []
+            for _ in range(header["records"]):
+                fields, body, at = _read_frame(data, at)
+                typed(fields, _RECORD, "a record")
+                records.append(Record(**{**fields, "ids": tuple(fields["ids"])}, body=body))
+            if at != len(data):
+                raise ValueError("it goes on after its end")
+        except (ValueError, TypeError, KeyError, struct.error) as error:
+            raise IntegrityError(f"{what} is damaged: {error}") from error
+        if header["lineage"] != lineage:
+            raise IntegrityError(
+                f"{what} belongs to another lineage", hint="Somebody copied it there: a journal is never mixed"
+            )
+        return cls(
+            position, lineage, header["kind"], header["writer"], tuple(records), Opaque(**opaque) if opaque else None
+        )
+
+
+def _frames(records: Iterable[Record]) -> Iterable[bytes]:
+    for record in records:
+        fields = {
+            "collection": record.collection,
+            "effect": record.effect,
+            "transport": record.transport,
+            "method": record.method,
+            "path": record.path,
+            "ids": record.ids,
+            "applied": record.applied,
+            "at": record.at,
+        }
+        yield from _frame(fields, record.body)
+
+
+def _frame(fields: dict[str, Any], body: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    text = json.dumps(fields, separators=(",", ":")).encode()
+    lengths = _FRAME.pack(len(text), len(body))
+    checksum = google_crc32c.extend(google_crc32c.value(lengths + text), body)
+    return lengths, text, body, _SUM.pack(checksum)
+
+
+def _read_frame(data: bytes, at: int) -> tuple[dict[str, Any], bytes, int]:
+    meta, size = _FRAME.unpack_from(data, at)
+    start = at + _FRAME.size
+    end = start + meta + size
+    (checksum,) = _SUM.unpack_from(data, end)
+    if google_crc32c.value(data[at:end]) != checksum:
+        raise ValueError("a checksum is wrong")
+    return parsed(data[start : start + meta]), data[start + meta : end], end + _SUM.size
