@@ -18,6 +18,7 @@ from runtime.engine.process import Engine
 from runtime.engine.stream import ShardStream
 from runtime.errors import EngineError
 from runtime.repository import names
+from runtime.repository.journal_object import JournalPosition
 from runtime.repository.manifest import PackEntry, SegmentManifests, ShardEntry
 from runtime.repository.packs import PackSource
 from runtime.repository.repository import Repository
@@ -38,7 +39,11 @@ def _utc_now() -> dt.datetime:
 
 
 class Backups:
-    """Takes backups of one engine into one repository, one at a time. `wall_clock` is for people: nothing trusts it."""
+    """Takes backups of one engine into one repository, one at a time.
+
+    `journal` returns up to where the journal holds what was written by now. `wall_clock` is for people: nothing trusts
+    it.
+    """
 
     def __init__(
         self,
@@ -47,12 +52,14 @@ class Backups:
         gate: Gate,
         repository: Repository,
         *,
+        journal: Callable[[], JournalPosition] | None = None,
         wall_clock: Callable[[], dt.datetime] = _utc_now,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._gate = gate
         self._repository = repository
+        self._journal = journal
         self._wall_clock = wall_clock
         self._numbered = (0, 0)
         self._numbers = itertools.count()
@@ -75,6 +82,7 @@ class Backups:
             if not quiet and not must:
                 raise Busy
             written = self._gate.written()
+            journal = self._journal() if self._journal else None
             collections = [name for name in await self._engine.admin.collections() if self._is_kept(name)]
             aliases = {
                 alias: name for alias, name in (await self._engine.admin.aliases()).items() if name in collections
@@ -86,7 +94,7 @@ class Backups:
                 # After the first bytes: the streams have waited for the engine's update queue, so the count is theirs.
                 if quiet and layout.counts_everything(capture.config):
                     capture.points = await self._engine.admin.count(name)
-            return Instant(self._wall_clock(), written, collections, aliases, captures, loop.time() - started)
+            return Instant(self._wall_clock(), written, collections, aliases, captures, journal, loop.time() - started)
 
     def _is_kept(self, collection: str) -> bool:
         return not self._settings.collections or collection in self._settings.collections
@@ -161,8 +169,10 @@ class Backups:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         manifest = compose(base, position, instant, shards, packs, version)
+        # With a journal a new position is worth a manifest: nothing before it is done again at a start.
+        advanced = instant.journal is not None and instant.written.total > base.written.total
         return Taken(
-            manifest=manifest if position.skipped or differs(manifest, base.manifest) else None,
+            manifest=manifest if position.skipped or advanced or differs(manifest, base.manifest) else None,
             written=instant.written,
             looked_at=tuple(sorted(instant.captures)),
             streamed_bytes=streamed,

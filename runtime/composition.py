@@ -12,6 +12,7 @@ from runtime.edge.gate import Written
 from runtime.engine import storage as layout
 from runtime.engine.stream import ShardStream
 from runtime.errors import IntegrityError
+from runtime.repository.journal_object import JournalPosition
 from runtime.repository.manifest import CollectionEntry, Manifest, PackEntry, ShardEntry
 from runtime.repository.packs import PackSource
 
@@ -67,6 +68,7 @@ class Instant:
     collections: list[str]
     aliases: dict[str, str]
     captures: dict[str, Capture]
+    journal: JournalPosition | None
     seconds: float
 
 
@@ -131,6 +133,7 @@ def compose(
         collections=collections,
         aliases=instant.aliases,
         packs={name: pack for name, pack in available.items() if name in needed},
+        journal=instant.journal,
         skipped=position.skipped,
     )
 

@@ -17,12 +17,16 @@ from runtime.changes import Delta
 from runtime.clock import suspended_clock
 from runtime.composition import Base
 from runtime.edge.edge import Edge
-from runtime.edge.gate import Gate, Refused
+from runtime.edge.gate import Gate, Refused, Written
 from runtime.engine.process import Engine
 from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.handover import Declined, Turn
+from runtime.journal.recorder import JournalRecorder
+from runtime.journal.sender import Sender
+from runtime.journal.writer import Journal
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
+from runtime.recovery import Recovery
 from runtime.replica import Replica
 from runtime.repository.head import Head, Request
 from runtime.repository.repository import Repository, Superseded
@@ -37,6 +41,7 @@ log = get_logger()
 _WRITE_WAITS_SECONDS = 5.0
 _LONGEST_TURN_SECONDS = 300.0
 _DRAIN_SECONDS = 5.0
+_LET_GO_SECONDS = 5.0
 # Writes that were with Qdrant when it died end by themselves, with an error.
 _DEAD_ENGINE_DRAIN_SECONDS = 0.5
 _POLL_AFTER_OPENING_SECONDS = 0.2
@@ -77,6 +82,7 @@ class Instance:
         lineage: Lineage,
         replica: Replica,
         writing: Writing,
+        recovery: Recovery,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -84,6 +90,7 @@ class Instance:
         self.lineage = lineage
         self.replica = replica
         self.writing = writing
+        self.recovery = recovery
         self.role = Role.RESTORING
         self.restored: Restored | None = None
         self.fenced = False
@@ -93,8 +100,11 @@ class Instance:
         self._clock = clock
         self._promotion: asyncio.Task[None] | None = None
         self._opened_at = float("-inf")
+        self._is_open = False
         gate.acknowledge = self._acknowledge
         lineage.on_fenced = self._on_fenced
+        if recovery.journal is not None:
+            recovery.journal.on_sealed = lineage.fenced
 
     async def boot(self) -> None:
         """Restore, take over, open. Raises whatever must not be read as 'no backup'; nothing was claimed then."""
@@ -126,12 +136,17 @@ class Instance:
                 continue
             break
         self._note_restored(start, turn, asyncio.get_running_loop().time() - started)
-        if settings.snapshot_on_start:
-            await self.snapshots("start")
         if settings.instance_role == "reader":
+            await self._snapshots_on_start()
             self._stand_by()
         else:
-            self._open()
+            written = await self._catch_up()
+            await self._snapshots_on_start()
+            self._open(written)
+
+    async def _snapshots_on_start(self) -> None:
+        if self._settings.snapshot_on_start:
+            await self.snapshots("start")
 
     async def snapshots(self, reason: str) -> list[Target]:
         """Write Qdrant's own snapshots of the kept collections to QDRANT_SNAPSHOT_DIR. Raises ConfigError."""
@@ -174,6 +189,9 @@ class Instance:
             self._promotion.cancel()  # it would claim, and open, on the way out
         if not self.lineage.is_writer:
             return
+        if not self._is_open:
+            await self._let_go(seconds=seconds)
+            return
         self.writing.give_way()
         last = asyncio.create_task(self._save_last(drain_seconds=min(_DRAIN_SECONDS, seconds / 4)), name="last backup")
         await asyncio.wait({last}, timeout=seconds)
@@ -184,6 +202,10 @@ class Instance:
             log.info("shutdown.saved", message="Everything acknowledged is saved", manifest=manifest)
             return
         unsaved = self.writing.unsaved_count
+        if self.recovery.journal is not None:
+            message = f"{unsaved} writes are in the journal and not in a backup: the next start does them again"
+            log.warning("shutdown.journaled", message=message, unsaved=unsaved, exc_info=failure)
+            return
         message = f"{unsaved} writes were not saved: {failure}"
         log.error("shutdown.unsaved", message=message, unsaved=unsaved, exc_info=failure)
 
@@ -192,13 +214,14 @@ class Instance:
             await self.restart_engine()
         await self.gate.drained(seconds=drain_seconds)
         self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
+        await self._close_journal()
         return await self.writing.save("shutdown", clean=True, must=True)
 
     async def _look(self) -> None:
         state = await self.lineage.look_briefly()
         if self.lineage.is_writer:
             request = self.lineage.request
-            if request is not None:
+            if request is not None and self._is_open:
                 await self._answer(request)
         elif state is not None and not self._is_promoting and self._should_follow(state.head):
             await self._follow(state.head)
@@ -235,6 +258,7 @@ class Instance:
         self.lineage.begin_yielding()
         async with self._signs_of_life():
             drained = await self.gate.drained(seconds=_DRAIN_SECONDS)
+            await self._close_journal()
             await self.writing.save("handover", clean=True, must=True)
         self.lineage.stand_by()
         if drained:
@@ -244,13 +268,13 @@ class Instance:
 
     @contextlib.asynccontextmanager
     async def _signs_of_life(self) -> AsyncIterator[None]:
-        """Touch HEAD while a last commit takes its time, so that whoever waits does not take us for dead."""
+        """Touch HEAD while something takes its time, so that whoever waits does not take us for dead."""
 
         async def touch() -> None:
             while True:
+                await asyncio.sleep(self._settings.handover_timeout_seconds / 5)
                 with contextlib.suppress(StoreError, NotTheWriter):
                     await self.lineage.touch()
-                await asyncio.sleep(self._settings.handover_timeout_seconds / 5)
 
         task = asyncio.create_task(touch())
         try:
@@ -259,10 +283,18 @@ class Instance:
             task.cancel()
 
     async def _acknowledge(self) -> int:
-        """Let a write through that this instance may acknowledge; become the writer for it if nobody needs to be."""
-        if not self.lineage.is_writer and self.role is Role.STANDBY and self._settings.instance_role == "auto":
+        """Let a write through that this instance may acknowledge; become the writer for it if nobody needs to be.
+
+        With a journal no look at HEAD is needed: a write is acknowledged when its record is in the bucket, and whoever
+        takes over seals the journal first.
+        """
+        if self.role is Role.STANDBY and self._settings.instance_role == "auto":
             await self._promoted()
-        return await self.lineage.acknowledge()
+        journal = self.recovery.journal
+        if journal is None:
+            return await self.lineage.acknowledge()
+        journal.require_reachable()
+        return self.lineage.writing_epoch()
 
     async def _promoted(self) -> None:
         if self._promotion is None or not self._is_promoting:
@@ -287,7 +319,32 @@ class Instance:
     async def _promote(self) -> None:
         async with asyncio.timeout(_LONGEST_TURN_SECONDS):
             await self._turn(restores=True).take("write")
-        self._open()
+            written = await self._catch_up()
+        self._open(written)
+
+    async def _catch_up(self) -> Written:
+        """Do again what the journal holds beyond what was placed; return what had been written before."""
+        written = self.gate.written()
+        self.replica.opened_for_writes()
+        choice = self.replica.placed.choice if self.replica.placed else None
+        try:
+            async with self._signs_of_life():
+                await self.recovery.catch_up(choice.manifest if choice else None)
+        except RuntimeFailure:
+            await self._let_go(seconds=_LET_GO_SECONDS)
+            raise
+        return written
+
+    async def _let_go(self, *, seconds: float) -> None:
+        """Give back a lineage that was claimed and not written to: whoever is next need not wait for a dead writer."""
+        with contextlib.suppress(RuntimeFailure, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.lineage.release()
+        self.lineage.stand_by()
+
+    async def _close_journal(self) -> None:
+        if self.recovery.journal is not None:
+            await self.recovery.journal.close(seconds=self._settings.handover_timeout_seconds / 2)
 
     def _turn(self, *, restores: bool) -> Turn:
         return Turn(
@@ -305,15 +362,15 @@ class Instance:
         if self._settings.instance_role == "auto":
             await self.lineage.create()
 
-    def _open(self) -> None:
+    def _open(self, written: Written) -> None:
         choice = self.replica.placed.choice if self.replica.placed else None
         self.writing.begin(
-            Base(choice.manifest if choice else None, choice.name if choice else None, self.gate.written()),
+            Base(choice.manifest if choice else None, choice.name if choice else None, written),
             choice.skipped if choice else (),
         )
-        self.replica.opened_for_writes()
         self._opened_at = asyncio.get_running_loop().time()
         self.fenced = False
+        self._is_open = True
         self.role = Role.WRITER
         self.gate.admit()
         log.info("writer.opened", message="This instance is the writer", epoch=self.lineage.epoch)
@@ -324,15 +381,20 @@ class Instance:
 
     def _stand_by(self) -> None:
         self.role = Role.STANDBY
+        self._is_open = False
+        if self.recovery.journal is not None:
+            self.recovery.journal.abandon()
         self.gate.admit()  # each write then asks for the lineage first
 
     def _on_fenced(self) -> None:
         self.fenced = True
-        self.lost_writes += self.writing.unsaved_count
+        # What the journal acknowledged is in the bucket, whoever writes now.
+        lost = self.writing.unsaved_count if self.recovery.journal is None else 0
+        self.lost_writes += lost
         log.error(
             "writer.fenced",
-            message=f"Another instance took over; {self.writing.unsaved_count} acknowledged writes were not saved",
-            lost=self.writing.unsaved_count,
+            message=f"Another instance took over; {lost} acknowledged writes were not saved",
+            lost=lost,
         )
         if self.role is Role.WRITER:
             self._stand_by()
@@ -372,6 +434,16 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
     """Return an instance of real parts."""
     name = uuid.uuid4().hex[:12]
     engine = Engine(settings)
+    gate = edge.gate
+    journal = (
+        Journal(
+            repository,
+            linger_seconds=settings.journal_linger_milliseconds / 1000,
+            patience_seconds=settings.handover_timeout_seconds,
+        )
+        if settings.keeps_journal
+        else None
+    )
     lineage = Lineage(
         repository,
         name,
@@ -379,13 +451,22 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
         outage=settings.store_outage,
         clock=suspended_clock,
     )
+    backups = Backups(settings, engine, gate, repository, journal=journal.position if journal else None)
+    writing = Writing(settings, gate, lineage, backups)
+    recorder = None
+    if journal is not None:
+        recorder = JournalRecorder(
+            journal, engine.admin, settings.storage_dir, save=writing.save_opaque, head_seq=lineage.head_seq
+        )
+        gate.recorder = recorder
     return Instance(
         settings,
         name=name,
-        gate=edge.gate,
+        gate=gate,
         lineage=lineage,
         replica=Replica(settings, engine, repository, edge),
-        writing=Writing(settings, edge.gate, lineage, Backups(settings, engine, edge.gate, repository)),
+        writing=writing,
+        recovery=Recovery(gate, lineage, lambda: Sender(settings), journal, recorder),
         clock=suspended_clock,
     )
 

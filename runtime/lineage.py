@@ -102,11 +102,19 @@ class Lineage:
 
         Otherwise HEAD is read first. Raises Refused, with the reason for the client.
         """
-        epoch = self._writing_epoch()
+        epoch = self.writing_epoch()
         if self._clock() < self._fresh_until:
             return epoch
         await self._refresh()
-        return self._writing_epoch()
+        return self.writing_epoch()
+
+    def writing_epoch(self) -> int:
+        """Return the epoch as far as this instance knows: with a journal its seal is what says more. Raises Refused."""
+        if self._epoch is None:
+            raise Refused("this instance is not the writer", retry_after=1)
+        if self._yielding:
+            raise Refused("this instance is handing over to another", retry_after=1)
+        return self._epoch
 
     async def create(self) -> None:
         """Make a new lineage, ours from the start. Raises Superseded when somebody else did."""
@@ -125,6 +133,10 @@ class Lineage:
         found = await self.repository.swap_head(replace(state.head, requested_by=request), state.generation)
         self._note(found, self._clock())
         return found
+
+    def head_seq(self) -> int:
+        """Return the number of the newest backup, as far as HEAD was read."""
+        return self.seen.head.seq if self.seen else 0
 
     def position(self, reason: str, skipped: tuple[str, ...] = ()) -> Position:
         """Return where the next backup goes. Raises NotTheWriter."""
@@ -171,25 +183,24 @@ class Lineage:
         """From now on nothing is acknowledged, whatever HEAD says."""
         self._yielding = True
 
+    def fenced(self) -> None:
+        """Give up the writer's part: another instance took it, as the journal's seal says."""
+        if self._epoch is not None:
+            self.stand_by()
+            self.on_fenced()
+
     def stand_by(self) -> None:
         """Give up the writer's part after `release`."""
         self._epoch = None
         self._fresh_until = float("-inf")
         self._pending = None
 
-    def _writing_epoch(self) -> int:
-        if self._epoch is None:
-            raise Refused("this instance is not the writer", retry_after=1)
-        if self._yielding:
-            raise Refused("this instance is handing over to another", retry_after=1)
-        return self._epoch
-
     async def _refresh(self) -> None:
         """Read HEAD, once for all the writes that wait for it: with the store down each would wait out its deadline."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         error = await asyncio.shield(self._reading)
-        self._writing_epoch()
+        self.writing_epoch()
         if error is None and self._clock() >= self._fresh_until:
             raise Refused("another instance asks to take over", retry_after=1)
         if isinstance(error, StoreError) and self._outage == "accept":
@@ -244,7 +255,6 @@ class Lineage:
             return
         ours = found is not None and found.head.holder == self.instance and found.head.epoch == self._epoch
         if not ours:
-            self.stand_by()
-            self.on_fenced()
+            self.fenced()
         elif own_change or self.request is None:
             self._fresh_until = max(self._fresh_until, sent + self._timeout / 2)

@@ -69,7 +69,7 @@ async def plan(repository: Repository) -> Repair:
             head = Head(
                 lineage=chosen.manifest.lineage,
                 # Above every epoch that left a trace, so that whoever still thinks it writes finds out it does not.
-                epoch=_highest_epoch(candidates, packs) + 1,
+                epoch=max(_highest_epoch(candidates, packs), await _highest_journal_epoch(repository)) + 1,
                 holder=f"repair-{uuid.uuid4().hex[:12]}",
                 seq=chosen.manifest.seq,
                 manifest=name,
@@ -129,3 +129,13 @@ def _highest_epoch(manifests: list[str], packs: dict[str, ObjectInfo]) -> int:
     epochs = [names.order(identifier)[0] for name in manifests if (identifier := names.manifest_id(name))]
     epochs += [position[0] for name in packs if (position := names.pack_position(name))]
     return max(epochs)
+
+
+async def _highest_journal_epoch(repository: Repository) -> int:
+    """Return the highest epoch that has a journal, 0 for none: what it holds is done again at the next start."""
+    epochs = [
+        position[0]
+        async for info in repository.objects(names.JOURNAL)
+        if (position := names.journal_position(info.name))
+    ]
+    return max(epochs, default=0)

@@ -11,6 +11,7 @@ from runtime.errors import IntegrityError, NothingThere
 from runtime.repository import names
 from runtime.repository.catalogue import find, require_head
 from runtime.repository.intact import damaged_packs, packs_there
+from runtime.repository.journal_object import JournalPosition
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
 from runtime.settings import Settings
@@ -45,7 +46,7 @@ async def rollback(repository: Repository, identifier: str, settings: Settings, 
         raise IntegrityError(f"{identifier} belongs to another lineage than HEAD")
     if dry_run:
         return RolledBack(identifier, newest, await _newest(repository), then, None)
-    async with taken(repository, settings, "rollback") as lineage:
+    async with taken(repository, settings, "rollback", leaves_journal=True) as lineage:
         # Looked at again after the claim: whatever `prune` did before, it saw no claim and we see what it did.
         then = await _intact(repository, identifier)
         position = lineage.position("rollback")
@@ -63,6 +64,7 @@ async def rollback(repository: Repository, identifier: str, settings: Settings, 
             created_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
             reason=position.reason,
             writer=position.writer,
+            journal=JournalPosition(position.epoch, 0),  # `taken` put one object there, and nobody writes another
             skipped=(),
         )
         committed = await lineage.commit(manifest, clean=True)

@@ -32,6 +32,11 @@ def conflicts(values: Mapping[str, Any], environment: Mapping[str, str]) -> list
             "CALLER_AUDIENCES: is missing while ALLOWED_CALLERS is set: set the service's URL, or "
             "SERVICE_ACCESS=private where Cloud Run checks every caller"
         )
+    if values.get("durability") == "journal" and values.get("store_outage") == "accept":
+        problems.append(
+            "STORE_OUTAGE: `accept` acknowledges what the bucket does not hold, which DURABILITY=journal rules out: "
+            "set DURABILITY=snapshot, or STORE_OUTAGE=refuse"
+        )
     problems += [
         f"{name}: is set by the runtime: use {ours} instead"
         for name, ours in _OWNED_BY_THE_RUNTIME.items()

@@ -33,8 +33,8 @@ def port(text: str) -> int:
     return int(text)
 
 
-def seconds(low: float, high: float) -> Callable[[str], float]:
-    """Return a reader of a number of seconds within these limits, both included."""
+def number(low: float, high: float, what: str = "a number") -> Callable[[str], float]:
+    """Return a reader of a number within these limits, both included."""
 
     def parse(text: str) -> float:
         try:
@@ -42,10 +42,15 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+            raise ValueError(f"must be {what} from {low:g} to {high:g}")
         return value
 
     return parse
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """Return a reader of a number of seconds within these limits, both included."""
+    return number(low, high, "a number of seconds")
 
 
 def flag(text: str) -> bool:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 RestorePolicy = Literal["if-exists", "required", "never"]
 RestoreFallback = Literal["older", "refuse"]
 StoreOutage = Literal["refuse", "accept"]
+Durability = Literal["journal", "snapshot"]
 InstanceRole = Literal["auto", "reader"]
 RuntimeEnvironment = Literal["production", "development"]
 ServiceAccess = Literal["public", "private"]
@@ -118,6 +119,31 @@ class Settings:
         "refuse",
         "Writes while the bucket cannot be reached: `refuse` them, or `accept` and count what a crash would lose.",
     )
+    durability: Durability | None = _setting(
+        contract.DURABILITY,
+        form.choice(Durability),
+        None,
+        "`journal` acknowledges a write when the bucket holds it; `snapshot` when Qdrant does, and a crash loses what "
+        "no backup has. Not set: `journal`, but `snapshot` with `STORE_OUTAGE=accept`.",
+    )
+    journal_linger_milliseconds: float = _setting(
+        contract.JOURNAL_LINGER_MILLISECONDS,
+        form.number(0, 1000),
+        "2",
+        "How long a write waits for others to go into the bucket with it.",
+    )
+    replay_target_seconds: float = _setting(
+        contract.REPLAY_TARGET_SECONDS,
+        form.seconds(1, 3600),
+        "20",
+        "A backup is taken before replaying the journal at a start would take longer.",
+    )
+    recovery_window_hours: float = _setting(
+        contract.RECOVERY_WINDOW_HOURS,
+        form.number(0, 24 * 365),
+        "24",
+        "How far back any moment can be recovered: `prune` keeps the journal that long.",
+    )
     instance_role: InstanceRole = _setting(
         contract.INSTANCE_ROLE,
         form.choice(InstanceRole),
@@ -155,6 +181,11 @@ class Settings:
     )
     log_level: LogLevel = _setting(contract.LOG_LEVEL, form.choice(LogLevel), "INFO", "The least severe line to log.")
     engine_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def keeps_journal(self) -> bool:
+        """Whether a write is acknowledged only when the bucket holds it."""
+        return self.durability == "journal" or (self.durability is None and self.store_outage == "refuse")
 
     @property
     def effective_backup_url(self) -> str:

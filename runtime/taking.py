@@ -12,8 +12,13 @@ from collections.abc import AsyncIterator
 from runtime.clock import suspended_clock
 from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure
 from runtime.handover import Turn
+from runtime.journal.replay import following
+from runtime.journal.tail import Tail
 from runtime.lineage import Lineage
+from runtime.repository.committed import committed
 from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalObject, JournalPosition, Opaque
+from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository, Superseded
 from runtime.settings import Settings
 
@@ -39,10 +44,13 @@ class _NoEngine:
 
 
 @contextlib.asynccontextmanager
-async def taken(repository: Repository, settings: Settings, what: str) -> AsyncIterator[Lineage]:
+async def taken(
+    repository: Repository, settings: Settings, what: str, *, leaves_journal: bool = False
+) -> AsyncIterator[Lineage]:
     """Become the writer for the duration of the block, which ends with a clean commit.
 
-    When the block fails, the lineage is let go as it was found. Raises NotTheWriter, IntegrityError, StoreError.
+    The journals of earlier epochs are sealed. Writes that only they hold make it fail, unless the block `leaves` them
+    behind. When the block fails, the lineage is let go as it was found. Raises NotTheWriter, IntegrityError, StoreError.
     """
     lineage = _lineage(repository, settings, what)
     timeout = settings.handover_timeout_seconds
@@ -58,7 +66,47 @@ async def taken(repository: Repository, settings: Settings, what: str) -> AsyncI
     except Superseded:
         raise IntegrityError(f"HEAD in {repository} disappeared", hint="`python -m runtime repair`") from None
     async with _let_go_on_failure(lineage):
+        await _close_journals(repository, lineage, what, leaves_journal=leaves_journal)
         yield lineage
+
+
+async def _close_journals(repository: Repository, lineage: Lineage, what: str, *, leaves_journal: bool) -> None:
+    """Seal what others wrote, and begin an epoch of which only a backup can tell what was done in it."""
+    state = lineage.seen
+    if state is None or lineage.epoch is None:
+        raise NotTheWriter("another instance took the lineage over")
+    tail = Tail(repository, state.head.lineage, lineage.instance)
+    records = 0
+    try:
+        for start in following(await _newest_readable(repository, state.head), state.head):
+            async for found in tail.sealed(start):
+                records += len(found.records)
+    except IntegrityError:
+        if not leaves_journal:
+            raise
+    if records and not leaves_journal:
+        raise NotTheWriter(
+            f"{records} acknowledged writes are in the journal and in no backup yet",
+            hint="Start an instance: it saves them. Then run this again",
+        )
+    entry = JournalObject(
+        JournalPosition(lineage.epoch, 0),
+        state.head.lineage,
+        "opaque",
+        lineage.instance,
+        opaque=Opaque(what, state.head.seq),
+    )
+    await repository.append_journal(entry)
+
+
+async def _newest_readable(repository: Repository, head: Head) -> Manifest | None:
+    """Return the newest backup whose manifest can be read. Raises IntegrityError when there is none that can."""
+    if head.manifest is None:
+        return None
+    for name in committed(await repository.manifest_names(), head):
+        with contextlib.suppress(IntegrityError):
+            return await repository.manifest(name)
+    raise IntegrityError(f"no manifest in {repository} can be read", hint="`python -m runtime repair`")
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from runtime.backup import Busy
 from runtime.composition import Base, Position, Taken
-from runtime.edge.gate import Gate
+from runtime.edge.gate import Gate, Refused
 from runtime.errors import EngineError, IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.history import Done, History
 from runtime.lineage import Lineage
@@ -22,6 +22,7 @@ from runtime.settings import Settings
 log = get_logger()
 
 _BUSY_SECONDS = 0.2
+_MOST_TRIES = 10
 _FIRST_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 30.0
 
@@ -78,8 +79,21 @@ class Writing:
         self.unsaved_since = None
         self._pending = None
         self._skipped = skipped
-        if skipped:
+        if skipped or self.unsaved_count:
             self._on_write()
+
+    async def save_opaque(self) -> None:
+        """Back up what no journal can do again, before it is acknowledged. Raises Refused, with the reason."""
+        for _ in range(_MOST_TRIES):
+            try:
+                await self.save("opaque")
+            except Busy:
+                await asyncio.sleep(_BUSY_SECONDS)
+            except RuntimeFailure as error:
+                raise Refused(f"it was applied and could not be backed up: {error.message}", retry_after=5) from error
+            else:
+                return
+        raise Refused("it was applied and could not be backed up yet: other writes do not end", retry_after=5)
 
     def start_over(self) -> None:
         """Save everything anew, soon: the newest backup turned out damaged, and the engine has it all."""
@@ -138,13 +152,17 @@ class Writing:
     async def run(self) -> None:
         """Save whenever it is due, for as long as the process lives."""
         retry = _FIRST_RETRY_SECONDS
+        busy = _BUSY_SECONDS
         while True:
             await self._until_due()
             try:
-                # Writes that never all end at once must not put a backup off for ever.
-                await self.save("change", must=self._is_overdue())
+                # Writes that never all end at once must not put a backup off for ever. With a journal they may: it
+                # holds them, and a backup in the middle of one would not know whether it has it.
+                await self.save("change", must=self._is_overdue() and not self._settings.keeps_journal)
             except Busy:
-                await asyncio.sleep(_BUSY_SECONDS)
+                await asyncio.sleep(busy)
+                busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
+                continue
             except NotTheWriter:
                 self._wake.clear()
             except (StoreError, EngineError, IntegrityError) as error:
@@ -153,6 +171,7 @@ class Writing:
                 retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
             else:
                 retry = _FIRST_RETRY_SECONDS
+            busy = _BUSY_SECONDS
 
     async def _take_and_commit(self, reason: str, *, clean: bool, must: bool) -> tuple[Taken, str | None]:
         began = asyncio.get_running_loop().time()

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from runtime.edge.effects import Effect, Outcome, Write
+from runtime.edge.recording import Recorder
 
 _MOST_NAMES = 10_000
 
@@ -46,13 +47,14 @@ class Gate:
 
     `acknowledge` is awaited before a write goes to the engine and again before its answer goes to the client; it
     returns the epoch this instance writes in, and raises Refused when it may not acknowledge (not the writer, or not
-    provably so right now).
+    provably so right now). Where a `recorder` is set, its record takes the place of the second time.
     """
 
     def __init__(
         self, acknowledge: Callable[[], Awaitable[int]] | None = None, *, hold_limit_seconds: float = 10.0
     ) -> None:
         self.acknowledge = acknowledge or _nobody
+        self.recorder: Recorder | None = None
         self._hold_limit = hold_limit_seconds
         self._refusal: Refused | None = Refused("starting", retry_after=1)
         self._open = asyncio.Event()
@@ -133,6 +135,10 @@ class Gate:
         self._in_flight -= 1
         if self._in_flight == 0:
             self._idle.set()
+
+    def note(self, write: Write) -> None:
+        """Count a write that went to the engine past the gate, applied: one from the journal."""
+        self._record(write, Outcome.APPLIED)
 
     async def confirm(self, epoch: int | None = None) -> int:
         """Return the epoch in which a write may be acknowledged; raises Refused when it may not.

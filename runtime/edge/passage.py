@@ -1,15 +1,17 @@
 """One write's way through the gate, the same for REST and gRPC.
 
-Owns the order of the steps: a place, the right to go on, the engine, the right to answer, the place given
-back. Knows neither HTTP nor gRPC: the block inside does the forwarding and sets the outcome.
+Owns the order of the steps: a turn, a place, the right to go on, the engine, the record, the place given back, the
+right to answer. Knows neither HTTP nor gRPC: the block inside does the forwarding and sets the outcome.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from runtime.edge.answers import Answer
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate, Refused
+from runtime.edge.recording import Sent, Turn
 
 _LONGEST_NAME_BYTES = 200
 
@@ -19,28 +21,40 @@ class Passage:
     """What is known about a write that has its place; UNANSWERED until the engine's answer is there."""
 
     outcome: Outcome
+    answer: Answer = Answer()  # noqa: RUF009 - frozen
 
 
 @asynccontextmanager
-async def passage(gate: Gate, write: Write, resolve: Callable[[str], str]) -> AsyncIterator[Passage]:
+async def passage(gate: Gate, write: Write, resolve: Callable[[str], str], sent: Sent) -> AsyncIterator[Passage]:
     """Hold a place for one write; leaving the block raises Refused when its success may not be told.
 
     `resolve` turns an alias into its collection's name. It is asked before and after: when an alias was moved
     meanwhile, either collection may have been written to.
     """
     _refuse_unstreamable(write)
-    await gate.enter()
-    state = Passage(Outcome.UNTOUCHED)
-    before = _resolved(write, resolve)
-    try:
-        epoch = await gate.confirm()
-        state.outcome = Outcome.UNANSWERED
-        yield state
-        if state.outcome is Outcome.APPLIED:
-            await gate.confirm(epoch)
-    finally:
-        after = _resolved(write, resolve)
-        gate.leave(after if before == after else Write(Effect.UNKNOWN), state.outcome)
+    stored: Awaitable[None] | None = None
+    async with AsyncExitStack() as turns:
+        turn: Turn | None = None
+        if gate.recorder is not None:
+            turn = await turns.enter_async_context(gate.recorder.turn(write, alone=sent.body is None))
+            write = turn.write
+        await gate.enter()
+        state = Passage(Outcome.UNTOUCHED)
+        before = _resolved(write, resolve)
+        try:
+            epoch = await gate.confirm()
+            state.outcome = Outcome.UNANSWERED
+            yield state
+            if state.outcome is Outcome.APPLIED:
+                if turn is None:
+                    await gate.confirm(epoch)
+                else:
+                    stored = await turn.record(sent, state.answer)
+        finally:
+            after = _resolved(write, resolve)
+            gate.leave(after if before == after else Write(Effect.UNKNOWN), state.outcome)
+    if stored is not None:
+        await stored
 
 
 def _refuse_unstreamable(write: Write) -> None:

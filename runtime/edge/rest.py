@@ -14,9 +14,12 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from runtime.edge.effects import Outcome
+from runtime.edge.answers import rest_answer
+from runtime.edge.effects import Effect, Outcome
 from runtime.edge.gate import Gate, Refused
+from runtime.edge.kept import Kept
 from runtime.edge.passage import Passage, passage, takes_place
+from runtime.edge.recording import Sent
 from runtime.edge.rest_routes import classify_rest
 
 PIECE_BYTES: Final = 64 * 1024
@@ -133,6 +136,7 @@ class _Exchange:
         self._gate = gate
         self._resolve = resolve
         self._write = classify_rest(request.method, request.raw_path)
+        self._kept = Kept(gate.recorder if takes_place(self._write) else None)
         self._place: Passage | None = None
         self._refused: Refused | None = None
 
@@ -141,11 +145,15 @@ class _Exchange:
         if not self._request.raw_path.startswith("/"):
             return _failure(400, "the request target must be a path")
         async with AsyncExitStack() as exchange:
+            exchange.callback(self._kept.release)
             async with AsyncExitStack() as places:
                 engine = await self._send(places)
                 exchange.callback(engine.close)
                 first = await _piece(engine.content)
                 if self._place is not None:
+                    if self._write is not None and self._write.effect is not Effect.UNKNOWN:
+                        first += await engine.content.read()  # a batch's answer, never more than its request
+                        self._place.answer = rest_answer(first)
                     self._place.outcome = outcome_of(engine.status)
             if not engine.content.at_eof():
                 return await self._stream(engine, first)
@@ -155,7 +163,10 @@ class _Exchange:
     async def _send(self, places: AsyncExitStack) -> aiohttp.ClientResponse:
         content = self._request.content
         headers = _end_to_end(self._request.headers)
+        if takes_place(self._write) and "Accept-Encoding" in headers:
+            headers["Accept-Encoding"] = "identity"  # its answer is read here
         first = await _piece(content)
+        await self._kept.add(first)
         body: bytes | AsyncIterator[bytes] | None = first or None
         if content.at_eof():
             await self._take_place(places)
@@ -184,6 +195,7 @@ class _Exchange:
         held = first
         async for piece in self._request.content.iter_any():
             yield held
+            await self._keep(piece)
             held = piece
         try:
             await self._take_place(places)
@@ -192,9 +204,17 @@ class _Exchange:
             raise
         yield held
 
+    async def _keep(self, piece: bytes) -> None:
+        try:
+            await self._kept.add(piece)
+        except Refused as refused:
+            self._refused = refused
+            raise
+
     async def _take_place(self, places: AsyncExitStack) -> None:
         if self._write is not None and takes_place(self._write):
-            self._place = await places.enter_async_context(passage(self._gate, self._write, self._resolve))
+            sent = Sent("rest", self._request.method, self._request.raw_path, self._kept.body)
+            self._place = await places.enter_async_context(passage(self._gate, self._write, self._resolve, sent))
 
     async def _stream(self, engine: aiohttp.ClientResponse, first: bytes) -> web.StreamResponse:
         answer = web.StreamResponse(status=engine.status, headers=_end_to_end(engine.headers))

@@ -10,9 +10,12 @@ from typing import Final
 
 import grpc
 
+from runtime.edge.answers import rpc_answer
 from runtime.edge.effects import Outcome, Write
 from runtime.edge.gate import Gate, Refused
+from runtime.edge.kept import Kept
 from runtime.edge.passage import passage, takes_place
+from runtime.edge.recording import Sent
 from runtime.edge.rpc_routes import classify_rpc
 
 # Cloud Run ends any request after an hour.
@@ -26,7 +29,7 @@ _SERVER_OPTIONS: Final = (
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.so_reuseport", 0),
 )
-_CHANNEL_OPTIONS: Final = (
+CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", _UNLIMITED),
     ("grpc.max_send_message_length", _UNLIMITED),
     ("grpc.enable_retries", 0),
@@ -88,7 +91,7 @@ class RpcGate:
 
     async def start(self) -> None:
         """Listen on `address` (`unix:/path` or `host:port`)."""
-        channel = grpc.aio.insecure_channel(self._upstream, options=_CHANNEL_OPTIONS)
+        channel = grpc.aio.insecure_channel(self._upstream, options=CHANNEL_OPTIONS)
         server = grpc.aio.server(options=_SERVER_OPTIONS, maximum_concurrent_rpcs=CALLS)
         server.add_generic_rpc_handlers((_Handlers(self._gate, channel, self._resolve),))
         server.add_insecure_port(self._address)
@@ -117,7 +120,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         async def carry(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
             try:
-                return await self._through(classify_rpc(method, request), forward, request, context)
+                return await self._through(classify_rpc(method, request), method, forward, request, context)
             except Refused as refused:
                 retry = (("retry-after", str(refused.retry_after)),)
                 await context.abort(grpc.StatusCode.UNAVAILABLE, refused.reason, retry)
@@ -130,19 +133,26 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     async def _through(
         self,
         write: Write | None,
+        method: str,
         forward: grpc.aio.UnaryUnaryMultiCallable,
         request: bytes,
         context: grpc.aio.ServicerContext,
     ) -> bytes:
         if write is None or not takes_place(write):
             return await _forward(forward, request, context)
-        async with passage(self._gate, write, self._resolve) as place:
-            try:
-                answer = await _forward(forward, request, context)
-            except grpc.aio.AioRpcError as error:
-                place.outcome = outcome_of(error.code())
-                raise
-            place.outcome = Outcome.APPLIED
+        kept = Kept(self._gate.recorder)
+        try:
+            await kept.add(request)
+            async with passage(self._gate, write, self._resolve, Sent("rpc", "", method, kept.body)) as place:
+                try:
+                    answer = await _forward(forward, request, context)
+                except grpc.aio.AioRpcError as error:
+                    place.outcome = outcome_of(error.code())
+                    raise
+                place.outcome = Outcome.APPLIED
+                place.answer = rpc_answer(answer)
+        finally:
+            kept.release()
         return answer
 
 

@@ -5,6 +5,7 @@ is field 1 of every request that names one, and is read from the bytes without t
 that the container needs neither Qdrant's protocol files nor a protobuf library.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from runtime.edge.effects import Effect, Write
@@ -101,29 +102,51 @@ def collection_name(message: bytes) -> str | None:
     A field that is sent twice counts as its last value, so every top-level field is stepped over.
     """
     name: bytes | None = None
-    position, end = 0, len(message)
     try:
-        for _ in range(MAX_FIELDS):
-            if position == end:
-                return name.decode() if name else None
-            tag, position = _varint(message, position)
-            match tag & 7:
-                case 2:
-                    length, position = _varint(message, position)
-                    if tag == _NAME_TAG:
-                        name = message[position : position + length]
-                    position += length
-                case 0:
-                    _, position = _varint(message, position)
-                case 1:
-                    position += 8
-                case 5:
-                    position += 4
-                case _:
-                    return None
+        for seen, (tag, start, end) in enumerate(_spans(message)):
+            if seen == MAX_FIELDS:
+                return None
+            if tag == _NAME_TAG:
+                name = message[start:end]
+        return name.decode() if name else None
     except (IndexError, UnicodeDecodeError):
         return None
-    return None
+
+
+def wire_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield a message's top-level fields as (number, the field's own bytes, tag included). Raises IndexError."""
+    begin = 0
+    for tag, _, end in _spans(message):
+        yield tag >> 3, message[begin:end]
+        begin = end
+
+
+def wire_values(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield a message's top-level fields as (number, value): an int of a varint, else bytes. Raises IndexError."""
+    for tag, start, end in _spans(message):
+        yield tag >> 3, _varint(message, start)[0] if tag & 7 == 0 else message[start:end]
+
+
+def _spans(message: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield each field's tag and where its value starts and ends. Raises IndexError when this is no message."""
+    position, size = 0, len(message)
+    while position < size:
+        tag, start = _varint(message, position)
+        match tag & 7:
+            case 2:
+                length, start = _varint(message, start)
+                position = start + length
+            case 0:
+                _, position = _varint(message, start)
+            case 1:
+                position = start + 8
+            case 5:
+                position = start + 4
+            case _:
+                raise IndexError("no such kind of field")
+        if position > size:
+            raise IndexError("a field goes on after the message's end")
+        yield tag, start, position
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:

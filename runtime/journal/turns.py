@@ -8,36 +8,52 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 from runtime.edge.effects import Effect, Write
+from runtime.repository.journal_object import Turn
 
 _ALONE_IN_ITS_COLLECTION: Final = frozenset({Effect.SCHEMA, Effect.REPLACE})
 
 
-class Turns:
-    """Gives writes their turns. `has_many_shards` tells whether a collection's operation ids are no order."""
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A write's turn: the write with its collection's own name, and beside whom it goes."""
 
-    def __init__(self, has_many_shards: Callable[[str], bool]) -> None:
+    write: Write
+    turn: Turn
+
+
+class Turns:
+    """Gives writes their turns.
+
+    `resolve` returns the collection that a name means; `has_many_shards` tells whether a collection's operation ids
+    are no order.
+    """
+
+    def __init__(self, resolve: Callable[[str], str], has_many_shards: Callable[[str], bool]) -> None:
+        self._resolve = resolve
         self._has_many_shards = has_many_shards
         self._everything = _Shared()
         self._collections: dict[str, _Shared] = {}
 
     @asynccontextmanager
-    async def turn(self, write: Write, *, alone: bool = False) -> AsyncIterator[None]:
-        """Hold the turn of a write whose collection is named by its own name, no alias; `alone`: beside no other."""
-        name = write.collection
-        if alone or name is None or write.effect not in {Effect.POINTS, *_ALONE_IN_ITS_COLLECTION}:
+    async def turn(self, write: Write, *, alone: bool) -> AsyncIterator[Granted]:
+        """Hold the turn of a write for the block; `alone`: whatever it is, beside no other."""
+        if alone or write.collection is None or write.effect not in {Effect.POINTS, *_ALONE_IN_ITS_COLLECTION}:
             async with self._everything.held(alone=True):
-                yield
+                yield Granted(write, "everything")
             return
         async with AsyncExitStack() as turns:
+            # First: only who may move an alias is alone of everything, so no name changes its meaning from here on.
             await turns.enter_async_context(self._everything.held(alone=False))
+            name = self._resolve(write.collection)
             lock = self._collections.setdefault(name, _Shared())
             turns.callback(self._forget, name)
             only = write.effect in _ALONE_IN_ITS_COLLECTION or self._has_many_shards(name)
             await turns.enter_async_context(lock.held(alone=only))
-            yield
+            yield Granted(Write(write.effect, name), "collection" if only else "shared")
 
     def _forget(self, name: str) -> None:
         """Keep no lock that nobody holds or waits for: names come from clients."""

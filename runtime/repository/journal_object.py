@@ -7,8 +7,8 @@ for it. Which objects there are and what they mean to a restore is `runtime.jour
 import json
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import google_crc32c
 
@@ -18,6 +18,7 @@ from runtime.repository.json_form import NULL, Form, parsed, typed
 FORMAT: Final = 1
 
 Kind: TypeAlias = Literal["records", "seal", "opaque"]
+Turn: TypeAlias = Literal["shared", "collection", "everything"]
 
 _FRAME: Final = struct.Struct(">II")
 _SUM: Final = struct.Struct(">I")
@@ -31,10 +32,11 @@ _HEADER: Final[Form] = {
     "records": (int,),
     "opaque": (dict, NULL),
 }
-_OPAQUE: Final[Form] = {"what": (str,), "seq": (int,)}
+_OPAQUE: Final[Form] = {"what": (str,), "seq": (int,), "exact": (bool,)}
 _RECORD: Final[Form] = {
     "collection": (str, NULL),
     "effect": (str,),
+    "turn": (str,),
     "transport": (str,),
     "method": (str,),
     "path": (str,),
@@ -56,13 +58,15 @@ class JournalPosition:
 class Record:
     """One write that Qdrant applied: what was sent, and what Qdrant's answer said of its place in the order.
 
-    `transport` is `rest` (`path` with its query as sent) or `rpc` (`path` is the full method). `ids` are Qdrant's
+    `turn` is how it went to the engine: `shared`, its `ids` telling its place among others of its collection, alone in
+    its `collection`, or alone of `everything`. `transport` is `rest` (`path` with its query as sent) or `rpc` (`path` is the full method). `ids` are Qdrant's
     operation ids. `applied`: Qdrant said `completed`, not just `acknowledged`. `at`: milliseconds since 1970 by the
     writer's clock, for people.
     """
 
     collection: str | None
     effect: str
+    turn: Turn
     transport: str
     method: str
     path: str
@@ -74,10 +78,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A change that the journal cannot do again; `seq` is HEAD's when it was made."""
+    """A change that the journal cannot do again.
+
+    `seq`: HEAD's number when it was made, so a backup of this epoch with a higher one holds it. `exact`: what follows
+    can be done again over the backup of that very number alone.
+    """
 
     what: str
     seq: int
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class JournalObject:
             "kind": self.kind,
             "writer": self.writer,
             "records": len(self.records),
-            "opaque": None if self.opaque is None else {"what": self.opaque.what, "seq": self.opaque.seq},
+            "opaque": None if self.opaque is None else asdict(self.opaque),
         }
         return b"".join((*_frame(header, b""), *_frames(self.records)))
 
@@ -116,7 +125,7 @@ class JournalObject:
                 raise IntegrityError(f"{what} has a format that this version does not know", hint="Use a newer image")
             if (header["epoch"], header["n"]) != (position.epoch, position.n):
                 raise ValueError("it is the object of another position")
-            if header["kind"] not in {"records", "seal", "opaque"}:
+            if header["kind"] not in get_args(Kind):
                 raise ValueError("its kind is none that this version knows")
             if (header["kind"] == "opaque") != (header["opaque"] is not None):
                 raise ValueError("its fields contradict each other")
@@ -127,6 +136,8 @@ class JournalObject:
             for _ in range(header["records"]):
                 fields, body, at = _read_frame(data, at)
                 typed(fields, _RECORD, "a record")
+                if fields["turn"] not in get_args(Turn) or fields["transport"] not in {"rest", "rpc"}:
+                    raise ValueError("a record says what this version does not know")
                 records.append(Record(**{**fields, "ids": tuple(fields["ids"])}, body=body))
             if at != len(data):
                 raise ValueError("it goes on after its end")
@@ -146,6 +157,7 @@ def _frames(records: Iterable[Record]) -> Iterable[bytes]:
         fields = {
             "collection": record.collection,
             "effect": record.effect,
+            "turn": record.turn,
             "transport": record.transport,
             "method": record.method,
             "path": record.path,

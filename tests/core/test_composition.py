@@ -98,7 +98,7 @@ def test_a_stream_of_another_layout_is_refused(path: str) -> None:
 
 def instant(collections: list[str], captures: dict[str, Capture]) -> Instant:
     """Return what a barrier found."""
-    return Instant(AT, WRITTEN, collections, {"now": "a"}, captures, 0.01)
+    return Instant(AT, WRITTEN, collections, {"now": "a"}, captures, None, 0.01)
 
 
 def composed(base: Base, found: Instant, shards: dict[str, dict[str, ShardEntry]], **packs: PackEntry) -> Manifest:

@@ -13,8 +13,11 @@ from runtime.backup import Backups
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
 from runtime.edge.passage import passage
+from runtime.edge.recording import Sent
 from runtime.instance import Instance
+from runtime.journal.sender import Sender
 from runtime.lineage import Lineage
+from runtime.recovery import Recovery
 from runtime.replica import Replica
 from runtime.repository.repository import Repository
 from runtime.settings import Settings
@@ -25,6 +28,8 @@ from tests.support.model_store import Crash, ModelStore, Plan, no_faults
 from tests.support.processes import Process, ProcessLoop
 
 T = TypeVar("T")
+
+SENT = Sent("rest", "PUT", "/collections/c/points", b"{}")
 
 
 class Reads:
@@ -61,6 +66,7 @@ class Machine:
             lineage=lineage,
             replica=replica,
             writing=Writing(settings, self.gate, lineage, Backups(settings, engine, self.gate, self.repository)),
+            recovery=Recovery(self.gate, lineage, lambda: Sender(settings)),
             clock=self.process.clock,
         )
 
@@ -81,7 +87,7 @@ class Machine:
 
         async def through() -> None:
             """Pass the gate."""
-            async with passage(self.gate, Write(effect, collection), str) as state:
+            async with passage(self.gate, Write(effect, collection), str, SENT) as state:
                 change()
                 state.outcome = Outcome.APPLIED
 

@@ -7,9 +7,11 @@ import pytest
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate, Refused
 from runtime.edge.passage import passage, takes_place
+from runtime.edge.recording import Sent
 from tests.edge.stage import in_loop, until
 
 POINTS = Write(Effect.POINTS, "c")
+SENT = Sent("rest", "PUT", "/collections/c/points", b"{}")
 
 
 async def always() -> int:
@@ -136,7 +138,7 @@ async def test_a_write_that_may_not_begin_leaves_no_mark() -> None:
     gate = Gate(never)
     gate.admit()
     with pytest.raises(Refused, match="not the writer"):
-        async with passage(gate, POINTS, str):
+        async with passage(gate, POINTS, str, SENT):
             raise AssertionError("the block must not run")
     assert (gate.in_flight, gate.written().total, gate.refused_count) == (0, 0, 1)
 
@@ -155,7 +157,7 @@ async def test_a_write_that_was_applied_but_may_not_be_told_is_counted() -> None
     gate = Gate(once)
     gate.admit()
     with pytest.raises(Refused, match="superseded"):
-        async with passage(gate, POINTS, str) as place:
+        async with passage(gate, POINTS, str, SENT) as place:
             place.outcome = Outcome.APPLIED
     assert (gate.in_flight, gate.written().points) == (0, {"c": 1})
 
@@ -167,7 +169,7 @@ async def test_a_cancelled_write_gives_its_place_back_and_counts() -> None:
 
     async def stuck() -> None:
         """Write without end."""
-        async with passage(gate, POINTS, str):
+        async with passage(gate, POINTS, str, SENT):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(stuck())
@@ -182,10 +184,10 @@ async def test_a_write_through_an_alias_marks_its_collection() -> None:
     """The name is resolved; when the alias moved while the write ran, every collection is marked."""
     gate = open_gate()
     aliases = {"c": "first"}
-    async with passage(gate, POINTS, lambda name: aliases.get(name, name)) as place:
+    async with passage(gate, POINTS, lambda name: aliases.get(name, name), SENT) as place:
         place.outcome = Outcome.APPLIED
     assert gate.written().points == {"first": 1}
-    async with passage(gate, POINTS, lambda name: aliases.get(name, name)) as place:
+    async with passage(gate, POINTS, lambda name: aliases.get(name, name), SENT) as place:
         aliases["c"] = "second"
         place.outcome = Outcome.APPLIED
     assert gate.written().everything == 1
@@ -213,7 +215,7 @@ def test_a_write_is_not_acknowledged_in_another_epoch_than_it_entered_in() -> No
         gate = Gate(regained)
         gate.admit()
         with pytest.raises(Refused, match="changed hands"):
-            async with passage(gate, POINTS, str) as place:
+            async with passage(gate, POINTS, str, SENT) as place:
                 place.outcome = Outcome.APPLIED
         assert gate.in_flight == 0
         assert gate.refused_count == 1
@@ -228,10 +230,10 @@ def test_a_collection_whose_name_is_too_long_to_be_streamed_is_not_made() -> Non
         """Make one of each length."""
         gate = Gate(always)
         gate.admit()
-        async with passage(gate, Write(Effect.REPLACE, "é" * 100), str) as place:
+        async with passage(gate, Write(Effect.REPLACE, "é" * 100), str, SENT) as place:
             place.outcome = Outcome.APPLIED
         with pytest.raises(Refused, match="at most 200 bytes"):
-            async with passage(gate, Write(Effect.REPLACE, "é" * 100 + "x"), str):
+            async with passage(gate, Write(Effect.REPLACE, "é" * 100 + "x"), str, SENT):
                 raise AssertionError("the block must not run")
         assert gate.in_flight == 0
 

@@ -16,10 +16,13 @@ from runtime.edge.edge import Edge
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate, Refused
 from runtime.edge.passage import passage
+from runtime.edge.recording import Sent
 from runtime.errors import EngineError, RuntimeFailure
 from runtime.instance import Instance, Role
+from runtime.journal.sender import Sender
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
+from runtime.recovery import Recovery
 from runtime.repository.repository import Repository
 from runtime.settings import Settings
 from runtime.writing import Writing
@@ -34,6 +37,8 @@ log = get_logger()
 _SLACK_SECONDS = 3.0
 # How long the children take to end, while clients are still connected.
 _ENDING_SECONDS = 0.6
+
+SENT = Sent("rest", "PUT", "/collections/c/points", b"{}")
 
 
 class StillEdge:
@@ -86,6 +91,7 @@ class Container:
             lineage=lineage,
             replica=replica,
             writing=Writing(settings, self.gate, lineage, backups),
+            recovery=Recovery(self.gate, lineage, lambda: Sender(settings)),
             clock=process.clock,
         )
         judge.containers[self.name] = self
@@ -136,7 +142,7 @@ class Container:
         """Pass the gate as a request does, and tell the judge when it would be answered."""
         passing = Write(Effect.POINTS, collection)
         with contextlib.suppress(Refused, EngineError):
-            async with passage(self.gate, passing, str) as state:
+            async with passage(self.gate, passing, str, SENT) as state:
                 await asyncio.sleep(0.03 * self._rng.random())
                 slowly = self._rng.random() < 0.1
                 self.engine.apply(collection, write)

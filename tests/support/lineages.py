@@ -17,7 +17,9 @@ from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
 from runtime.engine.process import Engine
 from runtime.instance import Instance
+from runtime.journal.sender import Sender
 from runtime.lineage import Lineage
+from runtime.recovery import Recovery
 from runtime.replica import Replica
 from runtime.repository.open import open_store
 from runtime.repository.repository import Repository
@@ -167,6 +169,7 @@ class Served:
             lineage=lineage,
             replica=Replica(self.settings, engine, self.repository, NoReads()),
             writing=Writing(self.settings, gate, lineage, backups),
+            recovery=Recovery(gate, lineage, lambda: Sender(self.settings)),
             clock=time.monotonic,
         )
 

@@ -1,0 +1,183 @@
+"""Doing again what the journal holds beyond a backup.
+
+Owns the way from journal objects to an engine that holds what was acknowledged: epoch by epoch, in order, collections
+side by side. Stops at what cannot be done again and says where. Decides nothing about who may write.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.edge.effects import Effect, Write
+from runtime.errors import IntegrityError
+from runtime.journal import requests
+from runtime.journal.bodies import Bodies
+from runtime.journal.order import Entry, Step, stretches
+from runtime.journal.requests import Call
+from runtime.journal.sender import Refusal, Sends
+from runtime.journal.tail import Tail
+from runtime.logs import get_logger
+from runtime.repository import names
+from runtime.repository.committed import committed
+from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalObject, JournalPosition
+from runtime.repository.manifest import Manifest
+from runtime.repository.repository import Repository
+
+log = get_logger()
+
+_COLLECTIONS_AT_ONCE: Final = 4
+# Bodies are looked up for so many steps at a time.
+_STEPS_AT_ONCE: Final = 512
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What was done again so far."""
+
+    records: int = 0
+    records_done: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    position: JournalPosition | None = None
+
+
+class Replay:
+    """Brings an engine from a backup to the end of the journal. `note` is told of every write that was done."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        lineage: str,
+        reader: str,
+        *,
+        sender: Callable[[], AbstractAsyncContextManager[Sends]],
+        note: Callable[[Write], None],
+        skip: Collection[str] = (),
+    ) -> None:
+        self.progress = Replayed()
+        self._sender = sender
+        self._repository = repository
+        self._lineage = lineage
+        self._tail = Tail(repository, lineage, reader)
+        self._note = note
+        self._skip = frozenset(skip)
+
+    async def run(self, base: Manifest | None, head: Head) -> Replayed:
+        """Do everything again that follows the backup `base` in the epochs before HEAD's, sealing each.
+
+        Raises IntegrityError at what cannot be done again, EngineError, StoreError.
+        """
+        began = asyncio.get_running_loop().time()
+        async with self._sender() as sender:
+            for start in following(base, head):
+                await self._epoch(start, base, head, sender)
+        self.progress.seconds = asyncio.get_running_loop().time() - began
+        return self.progress
+
+    async def _epoch(self, start: JournalPosition, base: Manifest | None, head: Head, sender: Sends) -> None:
+        bodies = Bodies(self._repository, self._lineage)
+        entries: list[Entry] = []
+        async for found in self._tail.sealed(start):
+            if found.opaque is not None:
+                await self._pass(found, base.seq if base else 0, head)
+            entries += bodies.entries(found)
+            self.progress.position = found.position
+        await self.apply(entries, bodies, sender)
+
+    async def apply(self, entries: Sequence[Entry], bodies: Bodies, sender: Sends) -> None:
+        """Do these entries of one epoch again. Raises IntegrityError, EngineError, StoreError."""
+        kept = [entry for entry in entries if not self._is_skipped(entry)]
+        self.progress.records += len(kept)
+        for stretch in stretches(kept):
+            if isinstance(stretch, Step):
+                await self._steps([stretch], bodies, sender)
+                continue
+            limit = asyncio.Semaphore(_COLLECTIONS_AT_ONCE)
+
+            async def one(steps: Sequence[Step], limit: asyncio.Semaphore = limit) -> None:
+                async with limit:
+                    await self._steps(steps, bodies, sender)
+
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for steps in stretch.values():
+                        group.create_task(one(steps))
+            except BaseExceptionGroup as failures:
+                raise failures.exceptions[0] from failures
+
+    async def _steps(self, steps: Sequence[Step], bodies: Bodies, sender: Sends) -> None:
+        for start in range(0, len(steps), _STEPS_AT_ONCE):
+            batch = steps[start : start + _STEPS_AT_ONCE]
+            for call in requests.calls([(step, await bodies.of(step.entry)) for step in batch]):
+                await self._send(call, sender)
+
+    async def _send(self, call: Call, sender: Sends) -> None:
+        try:
+            await sender.send(call)
+        except Refusal as refusal:
+            if not call.may_fail:
+                raise _refused(call, refusal) from refusal
+            log.warning(
+                "replay.not_applied",
+                message=f"Qdrant refuses a write that it had acknowledged before it applied it: {refusal}",
+                record=call.steps[0].entry.name,
+            )
+        for step in call.steps:
+            if not step.part:
+                self.progress.records_done += 1
+                self._note(_write(step.entry))
+        self.progress.bytes += len(call.body)
+
+    async def _pass(self, found: JournalObject, base_seq: int, head: Head) -> None:
+        """Pass over what no backup holds; raise IntegrityError at what one does: doing the rest would be wrong."""
+        assert found.opaque is not None
+        name, change = f"{found.position.epoch}/{found.position.n}", found.opaque
+        if name in self._skip:
+            return
+        if change.exact and base_seq != change.seq:
+            raise IntegrityError(
+                f"the journal from {name} on belongs to backup number {change.seq}, not to {base_seq}",
+                hint="`rollback ID` goes back to an older backup without it",
+            )
+        holding = [] if change.exact else await self._holding(found.position.epoch, change.seq, head)
+        if holding:
+            raise IntegrityError(
+                f"the journal cannot do {change.what!r} again ({name}), which is newer than the backup to restore",
+                hint=f"The backups from {holding[-1]} on hold it; `rollback ID` goes back to an older one without it",
+            )
+
+    async def _holding(self, epoch: int, seq: int, head: Head) -> list[str]:
+        """Return the ids of an epoch's committed backups beyond a number, newest first."""
+        identifiers = [
+            names.manifest_id(name) or "" for name in committed(await self._repository.manifest_names(), head)
+        ]
+        return [found for found in identifiers if names.order(found)[0] == epoch and names.order(found)[1] > seq]
+
+    def _is_skipped(self, entry: Entry) -> bool:
+        if entry.name not in self._skip:
+            return False
+        log.warning("replay.skipped", message=f"Left out, as told: record {entry.name}", record=entry.name)
+        return True
+
+
+def following(base: Manifest | None, head: Head) -> list[JournalPosition]:
+    """Return where to read on in each epoch between a backup and HEAD's own."""
+    first = base.replay_from() if base else JournalPosition(1, -1)
+    return [JournalPosition(epoch, first.n if epoch == first.epoch else -1) for epoch in range(first.epoch, head.epoch)]
+
+
+def _refused(call: Call, refusal: Refusal) -> IntegrityError:
+    first, last = call.steps[0].entry.name, call.steps[-1].entry.name
+    what = f"record {first}" if first == last else f"one of the records {first} to {last}"
+    record = call.steps[0].entry.record
+    return IntegrityError(
+        f"Qdrant now refuses {what} of the journal ({record.method} {record.path}): {refusal}",
+        hint="`journal show` tells what it is; `restore --skip RECORD` and `rollback --skip RECORD` leave it out",
+    )
+
+
+def _write(entry: Entry) -> Write:
+    return Write(Effect(entry.record.effect), entry.record.collection)

@@ -1,0 +1,98 @@
+"""Reading what follows a position of the journal, and closing it for whoever wrote it.
+
+Owns which objects of an epoch count: those without a gap up to the seal, which is put at the first place that is
+empty. What is behind it was never acknowledged. Owns telling such an end from a hole in what had been there. Replays
+nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+
+from runtime.errors import AlreadyExists, IntegrityError, StoreError
+from runtime.journal.writer import MOST_UNDER_WAY
+from runtime.repository.journal_object import JournalObject, JournalPosition
+from runtime.repository.repository import Repository
+
+_READ_AHEAD = 8
+# A writer that does not know yet that it is none puts objects there while its seal is being put: a few at a time.
+_MOST_RACES = 1000
+
+
+class Tail:
+    """One lineage's journal, read by `reader`, an instance that claimed it."""
+
+    def __init__(self, repository: Repository, lineage: str, reader: str) -> None:
+        self._repository = repository
+        self._lineage = lineage
+        self._reader = reader
+
+    async def sealed(self, position: JournalPosition) -> AsyncIterator[JournalObject]:
+        """Yield an epoch's objects beyond a position and seal it behind the last.
+
+        Raises IntegrityError when something is missing or damaged, StoreError.
+        """
+        at = position.n + 1
+        for _ in range(_MOST_RACES):
+            async for entry in self._contiguous(position.epoch, at):
+                if entry.kind == "seal":
+                    return
+                yield entry
+                at = entry.position.n + 1
+            await self._refuse_hole(position.epoch, at)
+            try:
+                await self._repository.append_journal(
+                    JournalObject(JournalPosition(position.epoch, at), self._lineage, "seal", self._reader)
+                )
+            except AlreadyExists:
+                continue
+            return
+        raise StoreError(
+            f"epoch {position.epoch} of the journal in {self._repository} could not be sealed: its writer goes on",
+            hint="Stop the instance that still writes, then start again",
+        )
+
+    async def follow(self, position: JournalPosition) -> AsyncIterator[JournalObject]:
+        """Yield what there is of an epoch beyond a position right now, a seal included; seals nothing."""
+        async for entry in self._contiguous(position.epoch, position.n + 1):
+            yield entry
+
+    async def _contiguous(self, epoch: int, start: int) -> AsyncIterator[JournalObject]:
+        """Yield the objects from `start` up to the first place that is empty, read several at a time."""
+        there = self._repository.journal_after(JournalPosition(epoch, start - 1))
+        reading: deque[asyncio.Task[JournalObject]] = deque()
+        at = start
+        try:
+            async for number in there:
+                if number != at:
+                    break
+                at += 1
+                position = JournalPosition(epoch, number)
+                reading.append(asyncio.create_task(self._repository.journal_object(self._lineage, position)))
+                if len(reading) == _READ_AHEAD:
+                    yield await reading.popleft()
+            while reading:
+                yield await reading.popleft()
+        finally:
+            await _ended(reading)
+
+    async def _refuse_hole(self, epoch: int, at: int) -> None:
+        """Raise IntegrityError when the object at `at`, which is not there, must have been."""
+        beyond = [number async for number in self._repository.journal_after(JournalPosition(epoch, at)) if number > at]
+        if not beyond:
+            return
+        proof = beyond[-1] >= at + MOST_UNDER_WAY
+        for number in beyond[: 0 if proof else MOST_UNDER_WAY]:
+            found = await self._repository.journal_object(self._lineage, JournalPosition(epoch, number))
+            proof = proof or found.kind == "seal"
+        if proof:
+            raise IntegrityError(
+                f"object {epoch}/{at} of the journal in {self._repository} is missing, {epoch}/{beyond[0]} is there",
+                hint="Restore it from the bucket's soft delete; or `rollback ID` to a backup that needs no journal",
+            )
+
+
+async def _ended(tasks: Iterable[asyncio.Task[JournalObject]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,90 @@
+"""From a claimed lineage's backup to everything that was acknowledged, and into an epoch of one's own.
+
+Owns the steps between claiming and opening the gate: seal what others wrote, do it again, begin the journal. With
+`DURABILITY=snapshot` no journal is kept, but what one holds is done again all the same.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from runtime.edge.gate import Gate, Refused
+from runtime.errors import NotTheWriter
+from runtime.journal.recorder import JournalRecorder
+from runtime.journal.replay import Replay, Replayed
+from runtime.journal.sender import Sends
+from runtime.journal.writer import Journal
+from runtime.lineage import Lineage
+from runtime.logs import get_logger
+from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalObject, JournalPosition, Opaque
+from runtime.repository.manifest import Manifest
+
+log = get_logger()
+
+
+class Recovery:
+    """One instance's. `journal` and `recorder` are None where no journal is kept; `progress` is of the last replay."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        lineage: Lineage,
+        sender: Callable[[], AbstractAsyncContextManager[Sends]],
+        journal: Journal | None = None,
+        recorder: JournalRecorder | None = None,
+    ) -> None:
+        self.journal = journal
+        self.progress: Replayed | None = None
+        self._gate = gate
+        self._lineage = lineage
+        self._sender = sender
+        self._recorder = recorder
+
+    async def catch_up(self, base: Manifest | None) -> None:
+        """Do again what was acknowledged and is not in `base`, which the engine holds; then open this epoch.
+
+        Raises IntegrityError at what cannot be done again, EngineError, StoreError, NotTheWriter.
+        """
+        state, epoch = self._lineage.seen, self._lineage.epoch
+        if state is None or epoch is None:
+            raise NotTheWriter("another instance took over before this one was ready")
+        replay = Replay(
+            self._lineage.repository,
+            state.head.lineage,
+            self._lineage.instance,
+            sender=self._sender,
+            note=self._gate.note,
+        )
+        self.progress = replay.progress
+        await replay.run(base, state.head)
+        if replay.progress.records:
+            log.info(
+                "replay.finished",
+                message=f"Replayed {replay.progress.records} writes from the journal",
+                records=replay.progress.records,
+                bytes=replay.progress.bytes,
+                milliseconds=round(replay.progress.seconds * 1000),
+            )
+        if self._lineage.epoch != epoch:
+            raise NotTheWriter("another instance took over while the journal was replayed")
+        await self._begin(base, state.head, epoch)
+
+    async def _begin(self, base: Manifest | None, head: Head, epoch: int) -> None:
+        """Open the journal; where a journal begins or ends, say what can be done again over which backup alone."""
+        if self.journal is None:
+            if base is not None and base.journal is not None:
+                change = Opaque("writes that no journal holds", head.seq)
+                first = JournalPosition(epoch, 0)
+                await self._lineage.repository.append_journal(
+                    JournalObject(first, head.lineage, "opaque", self._lineage.instance, opaque=change)
+                )
+            return
+        if self._recorder is not None:
+            await self._recorder.learn()
+        self.journal.begin(head.lineage, epoch, self._lineage.instance)
+        if base is not None and base.journal is None:
+            change = Opaque("the first journal over a backup", base.seq, exact=True)
+            try:
+                await self.journal.durable(self.journal.append_opaque(change))
+            except Refused as refused:
+                raise NotTheWriter(f"the journal could not be begun: {refused.reason}") from refused
