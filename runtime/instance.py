@@ -29,6 +29,7 @@ from runtime.logs import get_logger
 from runtime.recovery import Recovery
 from runtime.replica import Replica
 from runtime.repository.head import Head, Request
+from runtime.repository.journal_object import Opaque
 from runtime.repository.repository import Repository, Superseded
 from runtime.selection import Start
 from runtime.settings import Settings
@@ -212,9 +213,9 @@ class Instance:
     async def _save_last(self, *, drain_seconds: float) -> Saved:
         if not self.replica.engine.running:
             await self.restart_engine()
-        await self.gate.drained(seconds=drain_seconds)
+        drained = await self.gate.drained(seconds=drain_seconds)
         self.lineage.begin_yielding()  # a write that is still under way is not acknowledged any more
-        await self._close_journal()
+        await self._close_journal(complete=drained)
         return await self.writing.save("shutdown", clean=True, must=True)
 
     async def _look(self) -> None:
@@ -258,7 +259,7 @@ class Instance:
         self.lineage.begin_yielding()
         async with self._signs_of_life():
             drained = await self.gate.drained(seconds=_DRAIN_SECONDS)
-            await self._close_journal()
+            await self._close_journal(complete=drained)
             await self.writing.save("handover", clean=True, must=True)
         self.lineage.stand_by()
         if drained:
@@ -342,9 +343,16 @@ class Instance:
                 await self.lineage.release()
         self.lineage.stand_by()
 
-    async def _close_journal(self) -> None:
-        if self.recovery.journal is not None:
-            await self.recovery.journal.close(seconds=self._settings.handover_timeout_seconds / 2)
+    async def _close_journal(self, *, complete: bool) -> None:
+        """Record nothing more. What is still under way may be in the last backup: no journal knows of it."""
+        journal = self.recovery.journal
+        if journal is None:
+            return
+        if not complete:
+            async with self.writing.alone():
+                with contextlib.suppress(Refused):
+                    journal.append_opaque(Opaque("writes without an answer", self.lineage.head_seq()))
+        await journal.close(seconds=self._settings.handover_timeout_seconds / 2)
 
     def _turn(self, *, restores: bool) -> Turn:
         return Turn(
@@ -382,8 +390,7 @@ class Instance:
     def _stand_by(self) -> None:
         self.role = Role.STANDBY
         self._is_open = False
-        if self.recovery.journal is not None:
-            self.recovery.journal.abandon()
+        self.recovery.abandon()
         self.gate.admit()  # each write then asks for the lineage first
 
     def _on_fenced(self) -> None:
@@ -452,11 +459,11 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
         clock=suspended_clock,
     )
     backups = Backups(settings, engine, gate, repository, journal=journal.position if journal else None)
-    writing = Writing(settings, gate, lineage, backups)
+    writing = Writing(settings, gate, lineage, backups, journal)
     recorder = None
     if journal is not None:
         recorder = JournalRecorder(
-            journal, engine.admin, settings.storage_dir, save=writing.save_opaque, head_seq=lineage.head_seq
+            journal, engine.admin, settings.storage_dir, alone=writing.alone, head_seq=lineage.head_seq
         )
         gate.recorder = recorder
     return Instance(

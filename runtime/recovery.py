@@ -69,6 +69,13 @@ class Recovery:
             raise NotTheWriter("another instance took over while the journal was replayed")
         await self._begin(base, state.head, epoch)
 
+    def abandon(self) -> None:
+        """Record nothing more: this instance is the writer no longer."""
+        if self.journal is not None:
+            self.journal.abandon()
+        if self._recorder is not None:
+            self._recorder.forget()
+
     async def _begin(self, base: Manifest | None, head: Head, epoch: int) -> None:
         """Open the journal; where a journal begins or ends, say what can be done again over which backup alone."""
         if self.journal is None:

@@ -7,6 +7,8 @@ Owns the schedule of backups and the sequence take → commit, one at a time. Wh
 import asyncio
 import math
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,6 +17,7 @@ from runtime.composition import Base, Position, Taken
 from runtime.edge.gate import Gate, Refused
 from runtime.errors import EngineError, IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.history import Done, History
+from runtime.journal.writer import Journal
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
 from runtime.settings import Settings
@@ -50,7 +53,14 @@ class TakesBackups(Protocol):
 class Writing:
     """Saves what is written. `base` is the newest committed state and what was written by then."""
 
-    def __init__(self, settings: Settings, gate: Gate, lineage: Lineage, backups: TakesBackups) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        gate: Gate,
+        lineage: Lineage,
+        backups: TakesBackups,
+        journal: Journal | None = None,
+    ) -> None:
         self.base = Base(None, None, gate.written())
         self.last: Saved | None = None
         self.history = History()
@@ -61,6 +71,7 @@ class Writing:
         self._gate = gate
         self._lineage = lineage
         self._backups = backups
+        self._journal = journal
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._pending: Taken | None = None
@@ -82,11 +93,16 @@ class Writing:
         if skipped or self.unsaved_count:
             self._on_write()
 
-    async def save_opaque(self) -> None:
-        """Back up what no journal can do again, before it is acknowledged. Raises Refused, with the reason."""
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """Let no backup be under way but the one that the block asks for by what is yielded, which raises Refused."""
+        async with self._lock:
+            yield self._save_opaque
+
+    async def _save_opaque(self) -> None:
         for _ in range(_MOST_TRIES):
             try:
-                await self.save("opaque")
+                await self._save("opaque", clean=False, must=False)
             except Busy:
                 await asyncio.sleep(_BUSY_SECONDS)
             except RuntimeFailure as error:
@@ -106,43 +122,46 @@ class Writing:
         Raises Busy, NotTheWriter, StoreError, EngineError, IntegrityError; what was not committed stays unsaved.
         """
         async with self._lock:
-            self._saving = asyncio.current_task()
-            started = asyncio.get_running_loop().time()
-            oldest = started if self.unsaved_since is None else self.unsaved_since
-            try:
-                await self._finish_pending()
-                taken, name = await self._take_and_commit(reason, clean=clean, must=must)
-            except IntegrityError:
-                # The engine and the newest manifest do not fit together: the next backup asks for everything.
-                self.base = replace(self.base, manifest=None)
-                raise
-            now = asyncio.get_running_loop().time()
-            self.last_error = None
-            saved = Saved(
-                name,
-                taken.looked_at,
-                taken.streamed_bytes,
-                taken.packed_bytes,
-                taken.held_seconds,
-                now - started,
-                now,
-            )
-            if name is not None:
-                self.last = saved
-                self.history.add(
-                    Done(
-                        name,
-                        reason,
-                        time.time(),
-                        saved.streamed_bytes,
-                        saved.packed_bytes,
-                        saved.held_seconds,
-                        saved.seconds,
-                        now - oldest,
-                    )
+            return await self._save(reason, clean=clean, must=must)
+
+    async def _save(self, reason: str, *, clean: bool, must: bool) -> Saved:
+        self._saving = asyncio.current_task()
+        started = asyncio.get_running_loop().time()
+        oldest = started if self.unsaved_since is None else self.unsaved_since
+        try:
+            await self._finish_pending()
+            taken, name = await self._take_and_commit(reason, clean=clean, must=must)
+        except IntegrityError:
+            # The engine and the newest manifest do not fit together: the next backup asks for everything.
+            self.base = replace(self.base, manifest=None)
+            raise
+        now = asyncio.get_running_loop().time()
+        self.last_error = None
+        saved = Saved(
+            name,
+            taken.looked_at,
+            taken.streamed_bytes,
+            taken.packed_bytes,
+            taken.held_seconds,
+            now - started,
+            now,
+        )
+        if name is not None:
+            self.last = saved
+            self.history.add(
+                Done(
+                    name,
+                    reason,
+                    time.time(),
+                    saved.streamed_bytes,
+                    saved.packed_bytes,
+                    saved.held_seconds,
+                    saved.seconds,
+                    now - oldest,
                 )
-                _log_committed(reason, saved, self.base)
-            return saved
+            )
+            _log_committed(reason, saved, self.base)
+        return saved
 
     def give_way(self) -> None:
         """Cancel the backup under way, whoever asked for it: the last one holds what it would have, and more."""
@@ -179,6 +198,9 @@ class Writing:
         name = None
         if taken.manifest is not None:
             self._pending = taken
+            if taken.manifest.journal is not None and self._journal is not None:
+                # Not ahead of the journal: an older backup and the journal must come to the same.
+                await self._journal.durable_to(taken.manifest.journal)
             name = await self._lineage.commit(taken.manifest, clean=clean)
             self._committed(taken, name)
         else:

@@ -11,6 +11,7 @@ class Effect(StrEnum):
     """How far a write reaches."""
 
     POINTS = "points"  # points, vectors or payload of one collection: Qdrant numbers it
+    BATCH = "batch"  # several operations on points of one collection in one request, each with a number of its own
     SCHEMA = "schema"  # payload indexes or settings of one collection
     REPLACE = "replace"  # a collection made or deleted: its next backup starts full
     RECOVER = "recover"  # a collection's files replaced from a snapshot: its next backup starts full

@@ -22,6 +22,7 @@ class Passage:
 
     outcome: Outcome
     answer: Answer = Answer()  # noqa: RUF009 - frozen
+    stored: Awaitable[None] | None = None
 
 
 @asynccontextmanager
@@ -36,7 +37,7 @@ async def passage(gate: Gate, write: Write, resolve: Callable[[str], str], sent:
     async with AsyncExitStack() as turns:
         turn: Turn | None = None
         if gate.recorder is not None:
-            turn = await turns.enter_async_context(gate.recorder.turn(write, alone=sent.body is None))
+            turn = await turns.enter_async_context(gate.recorder.turn(write, sent))
             write = turn.write
         await gate.enter()
         state = Passage(Outcome.UNTOUCHED)
@@ -44,17 +45,32 @@ async def passage(gate: Gate, write: Write, resolve: Callable[[str], str], sent:
         try:
             epoch = await gate.confirm()
             state.outcome = Outcome.UNANSWERED
-            yield state
-            if state.outcome is Outcome.APPLIED:
-                if turn is None:
-                    await gate.confirm(epoch)
-                else:
-                    stored = await turn.record(sent, state.answer)
+            if turn is None:
+                yield state
+            else:
+                async with _recorded(turn, state):
+                    yield state
+                stored = state.stored
+            if state.outcome is Outcome.APPLIED and turn is None:
+                await gate.confirm(epoch)
         finally:
             after = _resolved(write, resolve)
             gate.leave(after if before == after else Write(Effect.UNKNOWN), state.outcome)
     if stored is not None:
         await stored
+
+
+@asynccontextmanager
+async def _recorded(turn: Turn, state: Passage) -> AsyncIterator[None]:
+    """Record what came of a write that went to the engine, whatever that is."""
+    turn.send()
+    try:
+        yield
+    finally:
+        if state.outcome is not Outcome.APPLIED:
+            turn.give_up(state.outcome)
+    if state.outcome is Outcome.APPLIED:
+        state.stored = await turn.record(state.answer)
 
 
 def _refuse_unstreamable(write: Write) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from runtime.edge.answers import Answer
-from runtime.edge.effects import Write
+from runtime.edge.effects import Outcome, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,20 @@ class Sent:
 
 
 class Turn(Protocol):
-    """A write's turn at the engine."""
+    """A write's turn at the engine. `send` once, then `record` or `give_up`, while it has its place in the gate."""
 
     @property
     def write(self) -> Write:
         """The write, its collection called by its own name."""
 
-    async def record(self, sent: Sent, answer: Answer) -> Awaitable[None]:
-        """Record that the engine applied the write; what is returned is awaited before it is acknowledged.
+    def send(self) -> None:
+        """Note that the write goes to the engine now."""
 
-        Called while the write has its place in the gate. Raises Refused.
-        """
+    async def record(self, answer: Answer) -> Awaitable[None]:
+        """Record that the engine applied it; what is returned is awaited before it is acknowledged. Raises Refused."""
+
+    def give_up(self, outcome: Outcome) -> None:
+        """Note that the write is not to be acknowledged, and what it may have done."""
 
 
 class Recorder(Protocol):
@@ -47,5 +50,5 @@ class Recorder(Protocol):
     def give(self, size: int) -> None:
         """Count them no more."""
 
-    def turn(self, write: Write, *, alone: bool) -> AbstractAsyncContextManager[Turn]:
+    def turn(self, write: Write, sent: Sent) -> AbstractAsyncContextManager[Turn]:
         """Hold the write's turn at the engine for the block, from before it is sent until it is recorded."""

@@ -92,7 +92,7 @@ POST /collections/{c}/shards/*/points/scroll
 
 _WRITES: Final = (
     Route("PUT", "/collections/{c}/points", Effect.POINTS),
-    Route("POST", "/collections/{c}/points/batch", Effect.POINTS),
+    Route("POST", "/collections/{c}/points/batch", Effect.BATCH),
     Route("POST", "/collections/{c}/points/delete", Effect.POINTS),
     Route("PUT", "/collections/{c}/points/payload", Effect.POINTS),
     Route("POST", "/collections/{c}/points/payload", Effect.POINTS),

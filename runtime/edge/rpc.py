@@ -5,6 +5,7 @@ nothing about writes itself: that is the gate's, by way of `passage`. Never deco
 collection's name.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -111,6 +112,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._gate = gate
         self._channel = channel
         self._resolve = resolve
+        self._under_way: set[asyncio.Task[bytes]] = set()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         return grpc.unary_unary_rpc_method_handler(self._carrier(handler_call_details.method))
@@ -119,8 +121,13 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         forward = self._channel.unary_unary(method)
 
         async def carry(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            call = asyncio.create_task(self._through(classify_rpc(method, request), method, forward, request, context))
+            self._under_way.add(call)
+            call.add_done_callback(self._done)
             try:
-                return await self._through(classify_rpc(method, request), method, forward, request, context)
+                # A client that goes away does not cancel its call: the write may be applied all the same, and what
+                # becomes of it has to be known.
+                return await asyncio.shield(call)
             except Refused as refused:
                 retry = (("retry-after", str(refused.retry_after)),)
                 await context.abort(grpc.StatusCode.UNAVAILABLE, refused.reason, retry)
@@ -129,6 +136,11 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             raise AssertionError("abort always raises")
 
         return carry
+
+    def _done(self, call: asyncio.Task[bytes]) -> None:
+        self._under_way.discard(call)
+        if not call.cancelled():
+            call.exception()  # whoever waited for it may have gone
 
     async def _through(
         self,
@@ -145,7 +157,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             await kept.add(request)
             async with passage(self._gate, write, self._resolve, Sent("rpc", "", method, kept.body)) as place:
                 try:
-                    answer = await _forward(forward, request, context)
+                    answer = await _forward(forward, request, context, to_its_end=self._gate.recorder is not None)
                 except grpc.aio.AioRpcError as error:
                     place.outcome = outcome_of(error.code())
                     raise
@@ -157,15 +169,22 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 
 async def _forward(
-    forward: grpc.aio.UnaryUnaryMultiCallable, request: bytes, context: grpc.aio.ServicerContext
+    forward: grpc.aio.UnaryUnaryMultiCallable,
+    request: bytes,
+    context: grpc.aio.ServicerContext,
+    *,
+    to_its_end: bool = False,
 ) -> bytes:
-    remaining = context.time_remaining()
+    """Carry a call to the engine. `to_its_end`: not the client's deadline ends it, its answer has to be known."""
+    remaining = None if to_its_end else context.time_remaining()
     call = forward(
         request,
         timeout=LONGEST_ANSWER_SECONDS if remaining is None else remaining,
         metadata=_carried(context.invocation_metadata()),
     )
     answer: bytes = await call
+    if context.done():
+        return answer
     if initial := _carried(await call.initial_metadata()):
         await context.send_initial_metadata(initial)
     context.set_trailing_metadata(_carried(await call.trailing_metadata()))

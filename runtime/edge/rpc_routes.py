@@ -61,7 +61,7 @@ METHODS: Final[dict[str, Effect | None]] = {
     "/qdrant.Points/DeleteVectors": Effect.POINTS,
     "/qdrant.Points/OverwritePayload": Effect.POINTS,
     "/qdrant.Points/SetPayload": Effect.POINTS,
-    "/qdrant.Points/UpdateBatch": Effect.POINTS,
+    "/qdrant.Points/UpdateBatch": Effect.BATCH,
     "/qdrant.Points/UpdateVectors": Effect.POINTS,
     "/qdrant.Points/Upsert": Effect.POINTS,
     "/qdrant.Collections/Update": Effect.SCHEMA,
@@ -111,14 +111,6 @@ def collection_name(message: bytes) -> str | None:
         return name.decode() if name else None
     except (IndexError, UnicodeDecodeError):
         return None
-
-
-def wire_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield a message's top-level fields as (number, the field's own bytes, tag included). Raises IndexError."""
-    begin = 0
-    for tag, _, end in _spans(message):
-        yield tag >> 3, message[begin:end]
-        begin = end
 
 
 def wire_values(message: bytes) -> Iterator[tuple[int, int | bytes]]:

@@ -1,13 +1,62 @@
-"""The order in which what was recorded is done again: pure decisions over records.
+"""The order of writes: as Qdrant applied them into the journal, and from the journal into Qdrant again.
 
-Owns it: what went alone keeps its place; what went side by side is put in the order of Qdrant's operation ids. A
-batch whose operations others came between is taken apart.
+Owns both. Qdrant's operation ids tell the order in which it applied the writes of a collection that were under way
+together; a record goes into the journal only when nothing can come before it any more. So the journal's order is the
+engine's, whatever prefix of it survives, and what is done again is done in the journal's order.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from runtime.repository.journal_object import JournalPosition, Record
+
+
+class Sequence:
+    """One collection's writes under way. Each is `sent`, then `answered`; both in one event loop."""
+
+    def __init__(self) -> None:
+        self._tickets = itertools.count()
+        self._next = 0
+        self._under_way: set[int] = set()
+        self._held: list[tuple[int, int, Callable[[], None]]] = []
+        self._last: int | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way or held."""
+        return not self._under_way and not self._held
+
+    def sent(self) -> int:
+        """Note that a write goes to the engine; return its ticket."""
+        ticket = next(self._tickets)
+        self._next = ticket + 1
+        self._under_way.add(ticket)
+        return ticket
+
+    def answered(self, ticket: int, operation: int | None = None, queue: Callable[[], None] | None = None) -> None:
+        """Note the engine's answer; `queue` is called as soon as no write with a lower operation id can follow.
+
+        Such a write was sent before this answer came. One without an id comes behind all that is held.
+        """
+        self._under_way.discard(ticket)
+        if queue is not None:
+            key = operation if operation is not None else self._highest() + 1
+            heapq.heappush(self._held, (key, self._next, queue))
+        while self._held:
+            number, sent_before, ready = self._held[0]
+            if number != self._following() and any(other < sent_before for other in self._under_way):
+                return
+            heapq.heappop(self._held)
+            self._last = number
+            ready()
+
+    def _following(self) -> int:
+        return -1 if self._last is None else self._last + 1
+
+    def _highest(self) -> int:
+        return max([number for number, _, _ in self._held], default=-1 if self._last is None else self._last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,57 +73,23 @@ class Entry:
         return f"{self.position.epoch}/{self.position.n}/{self.index}"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to do: an entry, or only the `part`-th operation of the batch that it is."""
-
-    entry: Entry
-    part: int | None = None
+Stretch = dict[str, list[Entry]]
 
 
-Stretch = dict[str, list[Step]]
+def stretches(entries: Iterable[Entry]) -> Iterator[Stretch]:
+    """Yield entries in the order of doing them: lists by collection that may go side by side, each in order.
 
-
-def stretches(entries: Iterable[Entry]) -> Iterator[Stretch | Step]:
-    """Yield an epoch's entries in the order of doing them: lists by collection that may go side by side, or one alone."""
-    waiting: dict[str, list[Entry]] = {}
+    What went alone of everything is a stretch of its own.
+    """
+    waiting: Stretch = {}
     for entry in entries:
-        if entry.record.turn == "everything" or entry.record.collection is None:
-            if waiting:
-                yield {name: list(ordered(run)) for name, run in waiting.items()}
-                waiting = {}
-            yield Step(entry)
-        else:
-            waiting.setdefault(entry.record.collection, []).append(entry)
-    if waiting:
-        yield {name: list(ordered(run)) for name, run in waiting.items()}
-
-
-def ordered(entries: Iterable[Entry]) -> Iterator[Step]:
-    """Yield one collection's entries as the engine did them."""
-    together: list[Entry] = []
-    for entry in entries:
-        if entry.record.turn == "shared" and entry.record.ids:
-            together.append(entry)
+        name = entry.record.collection
+        if entry.record.turn != "everything" and name is not None:
+            waiting.setdefault(name, []).append(entry)
             continue
-        yield from _by_id(together)
-        together = []
-        yield Step(entry)
-    yield from _by_id(together)
-
-
-def _by_id(entries: Sequence[Entry]) -> Iterator[Step]:
-    numbered = [
-        (number, Step(entry, part if len(entry.record.ids) > 1 else None))
-        for entry in entries
-        for part, number in enumerate(entry.record.ids)
-    ]
-    numbered.sort(key=lambda item: item[0])
-    steps = [step for _, step in numbered]
-    at = 0
-    while at < len(steps):
-        step = steps[at]
-        size = len(step.entry.record.ids)
-        whole = step.part == 0 and all(other.entry is step.entry for other in steps[at : at + size])
-        yield Step(step.entry) if whole else step
-        at += size if whole else 1
+        if waiting:
+            yield waiting
+            waiting = {}
+        yield {"": [entry]}
+    if waiting:
+        yield waiting

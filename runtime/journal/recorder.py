@@ -1,30 +1,42 @@
 """Between the gate and the journal: each write's turn, its record, and what cannot be recorded as it was sent.
 
-Owns what is written down of a write, and that what the journal cannot do again (a recovered snapshot, a route that
-nobody knows, a body too large to keep) is acknowledged only with a backup that holds it.
+Owns what is written down of a write. What the journal cannot do again (a recovered snapshot, a route that nobody
+knows, a body too large to keep) is acknowledged only with a backup that holds it; after a write that has no answer
+others wait for one, since nobody knows what the engine holds.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from runtime.edge.answers import Answer
-from runtime.edge.effects import Effect, Write
+from runtime.edge.effects import Effect, Outcome, Write
+from runtime.edge.gate import Refused
 from runtime.edge.recording import Sent
 from runtime.engine import storage as layout
 from runtime.engine.admin import Admin
+from runtime.errors import EngineError
 from runtime.journal.budget import Budget
+from runtime.journal.order import Sequence
 from runtime.journal.turns import Granted, Turns
 from runtime.journal.writer import Journal
+from runtime.logs import get_logger
 from runtime.repository.journal_object import Opaque, Record
+
+log = get_logger()
 
 # Qdrant itself takes no JSON above 32 MiB; a larger message by gRPC is not kept.
 LARGEST_BODY: Final = 34 * 1024 * 1024
 _MOST_KEPT: Final = 64 * 1024 * 1024
+_SETTLE_RETRY_SECONDS: Final = 1.0
+_NUMBERED: Final = frozenset({Effect.POINTS, Effect.BATCH, Effect.SCHEMA})
 _NOT_REPEATABLE: Final = frozenset({Effect.RECOVER, Effect.UNKNOWN})
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+Save = Callable[[], Awaitable[None]]
 
 
 def _wall_clock() -> float:
@@ -32,7 +44,11 @@ def _wall_clock() -> float:
 
 
 class JournalRecorder:
-    """Records the gate's writes. `save` takes a backup of everything; `head_seq` returns HEAD's number as last seen."""
+    """Records the gate's writes.
+
+    `alone` lets no backup be under way but the one asked for by what it yields; `head_seq` returns HEAD's number as
+    last seen.
+    """
 
     largest_body = LARGEST_BODY
 
@@ -42,20 +58,22 @@ class JournalRecorder:
         admin: Admin,
         storage: Path,
         *,
-        save: Callable[[], Awaitable[object]],
+        alone: Callable[[], AbstractAsyncContextManager[Save]],
         head_seq: Callable[[], int],
         wall_clock: Callable[[], float] = _wall_clock,
     ) -> None:
-        self._journal = journal
+        self.journal = journal
         self._admin = admin
         self._storage = storage
-        self._save = save
+        self._alone = alone
         self._head_seq = head_seq
         self._wall_clock = wall_clock
         self._budget = Budget(_MOST_KEPT)
         self._turns = Turns(self._meaning, self._has_many_shards)
+        self._sequences: dict[str, Sequence] = {}
         self._aliases: dict[str, str] = {}
         self._many_shards: dict[str, bool] = {}
+        self._settling: asyncio.Task[None] | None = None
 
     async def take(self, size: int) -> None:
         """Count bytes of a body that is kept. Raises Refused."""
@@ -66,34 +84,37 @@ class JournalRecorder:
         self._budget.give(size)
 
     async def learn(self) -> None:
-        """Ask the engine what names mean, for the first time or after it was started anew. Raises EngineError."""
+        """Ask the engine what names mean, for the first time or after a change. Raises EngineError."""
         self._aliases = await self._admin.aliases()
         self._many_shards.clear()
 
-    @asynccontextmanager
-    async def turn(self, write: Write, *, alone: bool) -> AsyncIterator["RecordedTurn"]:
-        """Hold a write's turn; what cannot be recorded is in a backup when the block has ended. Raises Refused."""
-        async with self._turns.turn(write, alone=alone) as granted:
-            turn = RecordedTurn(self, granted)
-            yield turn
-            if turn.needs_backup:
-                await self._save()
+    def forget(self) -> None:
+        """Stop settling: what the engine holds is not this instance's to save any more."""
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
 
-    async def record(self, granted: Granted, sent: Sent, answer: Answer) -> tuple[Awaitable[None], bool]:
-        """Record what the engine applied; tell also whether it has to be in a backup before it is acknowledged."""
-        write = granted.write
-        if write.effect not in {Effect.POINTS, Effect.SCHEMA}:
-            await self.learn()
-        if sent.body is None or write.effect in _NOT_REPEATABLE:
-            if write.effect is Effect.UNKNOWN and sent.method in _SAFE_METHODS:
-                return _nothing(), False
-            what = f"{sent.method} {sent.path.partition('?')[0]}".strip()
-            # Before the write gives its place back: no backup may hold it that the journal does not know of.
-            await self._journal.durable(self._journal.append_opaque(Opaque(what, self._head_seq())))
-            return _nothing(), True
-        record = Record(
-            collection=write.collection,
-            effect=write.effect.value,
+    @asynccontextmanager
+    async def turn(self, write: Write, sent: Sent) -> AsyncIterator["RecordedTurn"]:
+        """Hold a write's turn; what cannot be recorded is in a backup when the block has ended. Raises Refused."""
+        async with self._turns.turn(write, alone=sent.body is None) as granted, AsyncExitStack() as backup:
+            turn = RecordedTurn(self, granted, sent, backup)
+            yield turn
+            if turn.save is not None:
+                await turn.save()
+
+    def sequence(self, collection: str) -> Sequence:
+        """Return the order of a collection's writes under way. No more are remembered than there are."""
+        if collection not in self._sequences:
+            self._sequences = {name: known for name, known in self._sequences.items() if not known.is_idle}
+            self._sequences[collection] = Sequence()
+        return self._sequences[collection]
+
+    def record(self, granted: Granted, sent: Sent, answer: Answer) -> Record:
+        """Return what is written down of a write."""
+        return Record(
+            collection=granted.write.collection,
+            effect=granted.write.effect.value,
             turn=granted.turn,
             transport=sent.transport,
             method=sent.method,
@@ -101,9 +122,32 @@ class JournalRecorder:
             ids=answer.ids,
             applied=answer.applied,
             at=round(self._wall_clock() * 1000),
-            body=sent.body,
+            body=sent.body or b"",
         )
-        return self._journal.durable(self._journal.append(record)), False
+
+    async def append_opaque(self, what: str, backup: AsyncExitStack) -> Save:
+        """Record a change that cannot be done again, with no backup under way; return what backs it up.
+
+        Raises Refused.
+        """
+        save = await backup.enter_async_context(self._alone())
+        await self.journal.durable(self.journal.append_opaque(Opaque(what, self._head_seq())))
+        return save
+
+    def unsettle(self, what: str) -> None:
+        """Let no write go to the engine until a backup holds what it holds now: something may have been applied."""
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.create_task(self._settle(what), name="settle")
+
+    async def _settle(self, what: str) -> None:
+        log.warning("journal.unsettled", message=f"{what} has no answer: a backup is taken before other writes go on")
+        while True:
+            with suppress(Refused):
+                async with self._turns.turn(Write(Effect.UNKNOWN), alone=True), AsyncExitStack() as backup:
+                    save = await self.append_opaque(what, backup)
+                    await save()
+                    return
+            await asyncio.sleep(_SETTLE_RETRY_SECONDS)
 
     def _meaning(self, name: str) -> str:
         return self._aliases.get(name, name)
@@ -119,22 +163,85 @@ class JournalRecorder:
 
 
 class RecordedTurn:
-    """One write's turn."""
+    """One write's turn (see `runtime.edge.recording.Turn`). `save` is what has to be done before the turn ends."""
 
-    def __init__(self, recorder: JournalRecorder, granted: Granted) -> None:
+    def __init__(self, recorder: JournalRecorder, granted: Granted, sent: Sent, backup: AsyncExitStack) -> None:
+        self.save: Save | None = None
         self._recorder = recorder
         self._granted = granted
-        self.needs_backup = False
+        self._sent = sent
+        self._backup = backup
+        self._sequence = recorder.sequence(granted.write.collection or "") if granted.turn == "shared" else None
+        self._ticket = -1
 
     @property
     def write(self) -> Write:
         """The write, its collection called by its own name."""
         return self._granted.write
 
-    async def record(self, sent: Sent, answer: Answer) -> Awaitable[None]:
-        """Record it (see Turn)."""
-        stored, self.needs_backup = await self._recorder.record(self._granted, sent, answer)
-        return stored
+    @property
+    def _what(self) -> str:
+        return f"{self._sent.method} {self._sent.path.partition('?')[0]}".strip()
+
+    def send(self) -> None:
+        """Take a place in the order."""
+        if self._sequence is not None:
+            self._ticket = self._sequence.sent()
+
+    async def record(self, answer: Answer) -> Awaitable[None]:
+        """Record that it was applied."""
+        recorder, effect = self._recorder, self._granted.write.effect
+        try:
+            if effect not in _NUMBERED:
+                await recorder.learn()
+            if self._sent.body is None or effect in _NOT_REPEATABLE:
+                if effect is Effect.UNKNOWN and self._sent.method in _SAFE_METHODS:
+                    return _nothing()
+                self.save = await recorder.append_opaque(self._what, self._backup)
+                return _nothing()
+            return self._append(answer)
+        except (Refused, EngineError):
+            recorder.unsettle(self._what)
+            raise
+
+    def give_up(self, outcome: Outcome) -> None:
+        """Record a refused write too, to be refused again: a part of it may have been applied."""
+        effect = self._granted.write.effect
+        recordable = self._sent.body is not None and effect not in _NOT_REPEATABLE
+        if outcome is Outcome.REFUSED and recordable:
+            with suppress(Refused):
+                _forgotten(self._append(Answer(applied=False)))
+                return
+        if self._sequence is not None:
+            self._sequence.answered(self._ticket)
+        if outcome is Outcome.UNANSWERED or (outcome is Outcome.REFUSED and effect is not Effect.UNKNOWN):
+            self._recorder.unsettle(self._what)
+
+    def _append(self, answer: Answer) -> Awaitable[None]:
+        """Give the record to the journal as soon as no other can come before it. Raises Refused."""
+        journal = self._recorder.journal
+        record = self._recorder.record(self._granted, self._sent, answer)
+        if self._sequence is None:
+            return journal.durable(journal.append(record))
+        journal.require_open()
+        placed: asyncio.Future[asyncio.Future[None] | None] = asyncio.get_running_loop().create_future()
+
+        def queue() -> None:
+            try:
+                stored = journal.append(record)
+            except Refused:
+                placed.set_result(None)
+            else:
+                placed.set_result(stored)
+
+        self._sequence.answered(self._ticket, answer.ids[0] if answer.ids else None, queue)
+        return journal.durable_when(placed)
+
+
+def _forgotten(stored: Awaitable[None]) -> None:
+    """Let something be recorded without anybody waiting for it."""
+    if isinstance(stored, Coroutine):
+        stored.close()
 
 
 async def _nothing() -> None:

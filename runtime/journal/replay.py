@@ -14,7 +14,7 @@ from runtime.edge.effects import Effect, Write
 from runtime.errors import IntegrityError
 from runtime.journal import requests
 from runtime.journal.bodies import Bodies
-from runtime.journal.order import Entry, Step, stretches
+from runtime.journal.order import Entry, stretches
 from runtime.journal.requests import Call
 from runtime.journal.sender import Refusal, Sends
 from runtime.journal.tail import Tail
@@ -22,15 +22,15 @@ from runtime.logs import get_logger
 from runtime.repository import names
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
-from runtime.repository.journal_object import JournalObject, JournalPosition
+from runtime.repository.journal_object import JournalPosition, Opaque
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
 
 log = get_logger()
 
 _COLLECTIONS_AT_ONCE: Final = 4
-# Bodies are looked up for so many steps at a time.
-_STEPS_AT_ONCE: Final = 512
+# So many bodies are held beside those of the newest objects.
+_ENTRIES_AT_ONCE: Final = 512
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class Replay:
         entries: list[Entry] = []
         async for found in self._tail.sealed(start):
             if found.opaque is not None:
-                await self._pass(found, base.seq if base else 0, head)
+                await self._pass(found.position, found.opaque, base.seq if base else 0, head)
             entries += bodies.entries(found)
             self.progress.position = found.position
         await self.apply(entries, bodies, sender)
@@ -92,26 +92,23 @@ class Replay:
         kept = [entry for entry in entries if not self._is_skipped(entry)]
         self.progress.records += len(kept)
         for stretch in stretches(kept):
-            if isinstance(stretch, Step):
-                await self._steps([stretch], bodies, sender)
-                continue
             limit = asyncio.Semaphore(_COLLECTIONS_AT_ONCE)
 
-            async def one(steps: Sequence[Step], limit: asyncio.Semaphore = limit) -> None:
+            async def one(some: Sequence[Entry], limit: asyncio.Semaphore = limit) -> None:
                 async with limit:
-                    await self._steps(steps, bodies, sender)
+                    await self._in_order(some, bodies, sender)
 
             try:
                 async with asyncio.TaskGroup() as group:
-                    for steps in stretch.values():
-                        group.create_task(one(steps))
+                    for some in stretch.values():
+                        group.create_task(one(some))
             except BaseExceptionGroup as failures:
                 raise failures.exceptions[0] from failures
 
-    async def _steps(self, steps: Sequence[Step], bodies: Bodies, sender: Sends) -> None:
-        for start in range(0, len(steps), _STEPS_AT_ONCE):
-            batch = steps[start : start + _STEPS_AT_ONCE]
-            for call in requests.calls([(step, await bodies.of(step.entry)) for step in batch]):
+    async def _in_order(self, entries: Sequence[Entry], bodies: Bodies, sender: Sends) -> None:
+        for start in range(0, len(entries), _ENTRIES_AT_ONCE):
+            some = entries[start : start + _ENTRIES_AT_ONCE]
+            for call in requests.calls([(entry, await bodies.of(entry)) for entry in some]):
                 await self._send(call, sender)
 
     async def _send(self, call: Call, sender: Sends) -> None:
@@ -120,21 +117,19 @@ class Replay:
         except Refusal as refusal:
             if not call.may_fail:
                 raise _refused(call, refusal) from refusal
-            log.warning(
-                "replay.not_applied",
-                message=f"Qdrant refuses a write that it had acknowledged before it applied it: {refusal}",
-                record=call.steps[0].entry.name,
+            log.info(
+                "replay.refused",
+                message=f"Qdrant refuses again what it had refused, or had not applied yet: {refusal}",
+                record=call.entries[0].name,
             )
-        for step in call.steps:
-            if not step.part:
-                self.progress.records_done += 1
-                self._note(_write(step.entry))
+        for entry in call.entries:
+            self._note(Write(Effect(entry.record.effect), entry.record.collection))
+        self.progress.records_done += len(call.entries)
         self.progress.bytes += len(call.body)
 
-    async def _pass(self, found: JournalObject, base_seq: int, head: Head) -> None:
+    async def _pass(self, at: JournalPosition, change: Opaque, base_seq: int, head: Head) -> None:
         """Pass over what no backup holds; raise IntegrityError at what one does: doing the rest would be wrong."""
-        assert found.opaque is not None
-        name, change = f"{found.position.epoch}/{found.position.n}", found.opaque
+        name = f"{at.epoch}/{at.n}"
         if name in self._skip:
             return
         if change.exact and base_seq != change.seq:
@@ -142,7 +137,7 @@ class Replay:
                 f"the journal from {name} on belongs to backup number {change.seq}, not to {base_seq}",
                 hint="`rollback ID` goes back to an older backup without it",
             )
-        holding = [] if change.exact else await self._holding(found.position.epoch, change.seq, head)
+        holding = [] if change.exact else await self._holding(at.epoch, change.seq, head)
         if holding:
             raise IntegrityError(
                 f"the journal cannot do {change.what!r} again ({name}), which is newer than the backup to restore",
@@ -170,14 +165,10 @@ def following(base: Manifest | None, head: Head) -> list[JournalPosition]:
 
 
 def _refused(call: Call, refusal: Refusal) -> IntegrityError:
-    first, last = call.steps[0].entry.name, call.steps[-1].entry.name
+    first, last = call.entries[0].name, call.entries[-1].name
     what = f"record {first}" if first == last else f"one of the records {first} to {last}"
-    record = call.steps[0].entry.record
+    record = call.entries[0].record
     return IntegrityError(
         f"Qdrant now refuses {what} of the journal ({record.method} {record.path}): {refusal}",
         hint="`journal show` tells what it is; `restore --skip RECORD` and `rollback --skip RECORD` leave it out",
     )
-
-
-def _write(entry: Entry) -> Write:
-    return Write(Effect(entry.record.effect), entry.record.collection)

@@ -1,7 +1,8 @@
 """Who may go to the engine beside whom, so that the journal's order is the engine's.
 
-Owns that alone. Points of one collection go side by side: Qdrant's operation ids tell their order. What has no such
-id, or whose collection has several shards, goes alone in its collection; what may change what a name means goes alone.
+Owns that alone. Points of one collection go side by side: Qdrant's operation ids tell their order. What has no one
+such id, or whose collection has several shards, goes alone in its collection; what may change what a name means goes
+alone.
 """
 
 import asyncio
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.edge.effects import Effect, Write
+from runtime.edge.gate import Refused
 from runtime.repository.journal_object import Turn
 
-_ALONE_IN_ITS_COLLECTION: Final = frozenset({Effect.SCHEMA, Effect.REPLACE})
+# Making a payload index over many points takes minutes; whoever waits for one has its own patience.
+_LONGEST_WAIT_SECONDS: Final = 120.0
+_ALONE_IN_ITS_COLLECTION: Final = frozenset({Effect.BATCH, Effect.SCHEMA, Effect.REPLACE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,12 @@ class _Shared:
 
     @asynccontextmanager
     async def held(self, *, alone: bool) -> AsyncIterator[None]:
-        """Hold it for the block."""
-        await self._take(alone)
+        """Hold it for the block. Raises Refused when others do not give it back."""
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                await self._take(alone)
+        except TimeoutError:
+            raise Refused("a write that goes alone takes its time", retry_after=2) from None
         try:
             yield
         finally:

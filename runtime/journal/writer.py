@@ -92,7 +92,7 @@ class Journal:
 
     def append(self, record: Record) -> asyncio.Future[None]:
         """Record a write that the engine applied; return what is done when it is durable. Raises Refused."""
-        self._require_open()
+        self.require_open()
         if self._open is not None and self._open.size + len(record.body) > _GROUP_BYTES:
             self._cut()
         if self._open is None:
@@ -107,7 +107,7 @@ class Journal:
 
     def append_opaque(self, change: Opaque) -> asyncio.Future[None]:
         """Record that something was changed which cannot be done again. Raises Refused."""
-        self._require_open()
+        self.require_open()
         self._cut()
         self._open = _Group("opaque", opaque=change)
         group = self._open
@@ -122,6 +122,34 @@ class Journal:
             raise Refused("the bucket has not taken this write; it may be saved later", retry_after=5)
         if stored.cancelled() or stored.exception() is not None:
             raise Refused("the lineage changed hands while the write was under way", retry_after=1)
+
+    async def durable_when(self, placed: asyncio.Future[asyncio.Future[None] | None]) -> None:
+        """Wait as `durable` for a record that gets its place later; None: it got none. Raises Refused."""
+        done, _ = await asyncio.wait({placed}, timeout=self._patience)
+        if not done:
+            raise Refused("other writes that came before have no answer yet; it may be saved later", retry_after=5)
+        stored = placed.result()
+        if stored is None:
+            raise Refused("the lineage changed hands while the write was under way", retry_after=1)
+        await self.durable(stored)
+
+    async def durable_to(self, position: JournalPosition) -> None:
+        """Return when every object up to a position is in the bucket: a backup may not be ahead of the journal.
+
+        Raises StoreError, NotTheWriter.
+        """
+        if position.epoch != self._epoch:
+            raise NotTheWriter("this instance keeps no journal any more")
+        behind = [
+            (number, group) for number, group in (*self._under_way.items(), *self._closed) if number <= position.n
+        ]
+        if not behind:
+            return
+        done, _ = await asyncio.wait({behind[-1][1].durable}, timeout=self._patience)
+        if not done:
+            raise StoreUnreachable("the bucket has not taken the journal yet", hint="It is tried again")
+        if behind[-1][1].durable.cancelled():
+            raise NotTheWriter("another instance sealed the journal")
 
     async def close(self, *, seconds: float) -> None:
         """Take no more; return when everything recorded is durable, or `seconds` are over."""
@@ -155,7 +183,8 @@ class Journal:
         if self.failure is not None:
             raise Refused(f"the bucket does not take the journal: {self.failure.message}", retry_after=5)
 
-    def _require_open(self) -> None:
+    def require_open(self) -> None:
+        """Raise Refused unless writes can be recorded."""
         if not self._accepts:
             raise Refused("this instance is handing over to another", retry_after=1)
 

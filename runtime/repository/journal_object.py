@@ -58,10 +58,10 @@ class JournalPosition:
 class Record:
     """One write that Qdrant applied: what was sent, and what Qdrant's answer said of its place in the order.
 
-    `turn` is how it went to the engine: `shared`, its `ids` telling its place among others of its collection, alone in
-    its `collection`, or alone of `everything`. `transport` is `rest` (`path` with its query as sent) or `rpc` (`path` is the full method). `ids` are Qdrant's
-    operation ids. `applied`: Qdrant said `completed`, not just `acknowledged`. `at`: milliseconds since 1970 by the
-    writer's clock, for people.
+    `turn` is how it went to the engine: beside others of its collection (`shared`), alone in its `collection`, or alone
+    of `everything`. `transport` is `rest` (`path` with its query as sent) or `rpc` (`path` is the full method). `ids`
+    are Qdrant's operation ids. `applied`: Qdrant said `completed`; otherwise it was only acknowledged, or refused with
+    a part of it maybe applied, and may be refused again. `at`: milliseconds since 1970 by the writer's clock.
     """
 
     collection: str | None
@@ -119,37 +119,49 @@ class JournalObject:
         """Read the object that should be at `position`. Raises IntegrityError when it is not that, whole."""
         what = f"journal object {position.epoch}/{position.n}"
         try:
-            header, _, at = _read_frame(data, 0)
-            typed(header, _HEADER, what)
-            if header["format"] != FORMAT:
-                raise IntegrityError(f"{what} has a format that this version does not know", hint="Use a newer image")
-            if (header["epoch"], header["n"]) != (position.epoch, position.n):
-                raise ValueError("it is the object of another position")
-            if header["kind"] not in get_args(Kind):
-                raise ValueError("its kind is none that this version knows")
-            if (header["kind"] == "opaque") != (header["opaque"] is not None):
-                raise ValueError("its fields contradict each other")
-            opaque = header["opaque"]
-            if opaque is not None:
-                typed(opaque, _OPAQUE, "its opaque change")
-            records = []
-            for _ in range(header["records"]):
-                fields, body, at = _read_frame(data, at)
-                typed(fields, _RECORD, "a record")
-                if fields["turn"] not in get_args(Turn) or fields["transport"] not in {"rest", "rpc"}:
-                    raise ValueError("a record says what this version does not know")
-                records.append(Record(**{**fields, "ids": tuple(fields["ids"])}, body=body))
-            if at != len(data):
-                raise ValueError("it goes on after its end")
+            found = cls._decode(data, what)
         except (ValueError, TypeError, KeyError, struct.error) as error:
             raise IntegrityError(f"{what} is damaged: {error}") from error
-        if header["lineage"] != lineage:
+        if found.position != position:
+            raise IntegrityError(f"{what} is damaged: it is the object of another position")
+        if found.lineage != lineage:
             raise IntegrityError(
                 f"{what} belongs to another lineage", hint="Somebody copied it there: a journal is never mixed"
             )
+        return found
+
+    @classmethod
+    def _decode(cls, data: bytes, what: str) -> "JournalObject":
+        header, _, at = _read_frame(data, 0)
+        typed(header, _HEADER, what)
+        if header["format"] != FORMAT:
+            raise IntegrityError(f"{what} has a format that this version does not know", hint="Use a newer image")
+        opaque = header["opaque"]
+        if header["kind"] not in get_args(Kind) or (header["kind"] == "opaque") != (opaque is not None):
+            raise ValueError("its kind is none that this version knows")
+        if opaque is not None:
+            typed(opaque, _OPAQUE, "its opaque change")
+        records = []
+        for _ in range(header["records"]):
+            fields, body, at = _read_frame(data, at)
+            records.append(_record(fields, body))
+        if at != len(data):
+            raise ValueError("it goes on after its end")
         return cls(
-            position, lineage, header["kind"], header["writer"], tuple(records), Opaque(**opaque) if opaque else None
+            JournalPosition(header["epoch"], header["n"]),
+            header["lineage"],
+            header["kind"],
+            header["writer"],
+            tuple(records),
+            Opaque(**opaque) if opaque else None,
         )
+
+
+def _record(fields: dict[str, Any], body: bytes) -> Record:
+    typed(fields, _RECORD, "a record")
+    if fields["turn"] not in get_args(Turn) or fields["transport"] not in {"rest", "rpc"}:
+        raise ValueError("a record says what this version does not know")
+    return Record(**{**fields, "ids": tuple(fields["ids"])}, body=body)
 
 
 def _frames(records: Iterable[Record]) -> Iterable[bytes]:
