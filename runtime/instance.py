@@ -20,6 +20,7 @@ from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate, Refused, Written
 from runtime.engine.process import Engine
 from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError
+from runtime.follower import CannotFollow, Follower
 from runtime.handover import Declined, Turn
 from runtime.journal.recorder import JournalRecorder
 from runtime.journal.sender import Sender
@@ -29,9 +30,9 @@ from runtime.logs import get_logger
 from runtime.recovery import Recovery
 from runtime.replica import Replica
 from runtime.repository.head import Head, Request
-from runtime.repository.journal_object import Opaque
+from runtime.repository.journal_object import JournalPosition, Opaque
 from runtime.repository.repository import Repository, Superseded
-from runtime.selection import Start
+from runtime.selection import Choice, Start
 from runtime.settings import Settings
 from runtime.stock_snapshots import Target
 from runtime.writing import Saved, Writing
@@ -45,6 +46,7 @@ _DRAIN_SECONDS = 5.0
 _LET_GO_SECONDS = 5.0
 # Writes that were with Qdrant when it died end by themselves, with an error.
 _DEAD_ENGINE_DRAIN_SECONDS = 0.5
+_FOLLOW_SECONDS = 0.5
 _POLL_AFTER_OPENING_SECONDS = 0.2
 
 
@@ -84,6 +86,7 @@ class Instance:
         replica: Replica,
         writing: Writing,
         recovery: Recovery,
+        follower: Follower,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
@@ -92,16 +95,19 @@ class Instance:
         self.replica = replica
         self.writing = writing
         self.recovery = recovery
+        self.follower = follower
         self.role = Role.RESTORING
         self.restored: Restored | None = None
         self.fenced = False
         self.lost_writes = 0
         self.store_error: str | None = None
+        self.follow_error: str | None = None
         self._settings = settings
         self._clock = clock
         self._promotion: asyncio.Task[None] | None = None
         self._opened_at = float("-inf")
         self._is_open = False
+        self._following = asyncio.Lock()
         gate.acknowledge = self._acknowledge
         lineage.on_fenced = self._on_fenced
         if recovery.journal is not None:
@@ -241,12 +247,45 @@ class Instance:
             return True
         return head.clean and head.requested_by is None
 
+    async def follow(self) -> None:
+        """Keep up with another writer's journal for as long as the process lives and does not write itself."""
+        while True:
+            await asyncio.sleep(_FOLLOW_SECONDS)
+            state = self.lineage.seen
+            if self.role is not Role.STANDBY or self._is_promoting or state is None or not self.replica.engine.running:
+                continue
+            try:
+                async with self._following:
+                    await self.follower.step(state.head)
+            except CannotFollow:
+                self.replica.opened_for_writes()  # only a backup leads on: see `_follow`
+            except RuntimeFailure as error:
+                if self.follow_error != str(error):
+                    log.error("follow.failing", message=f"The writer's journal cannot be followed: {error}")  # noqa: TRY400
+                self.follow_error = str(error)
+            else:
+                self.follow_error = None
+
     async def _follow(self, head: Head) -> None:
-        if head.manifest is None or (self.replica.holds(head.manifest) and self.replica.engine.running):
+        async with self._following:
+            await self._place_newest(head)
+
+    async def _place_newest(self, head: Head) -> None:
+        if head.manifest is None or (await self._reaches(head) and self.replica.engine.running):
             return
         await self.replica.place(head)
         await self.replica.start()
         log.info("standby.followed", message="Now at the newest backup", manifest=head.manifest)
+
+    async def _reaches(self, head: Head) -> bool:
+        """Whether the engine is at the newest backup, or the journal leads it there."""
+        placed = self.replica.placed
+        if placed is None or self.replica.position is None:
+            return False
+        if placed.choice.stands_for(head.manifest) or head.manifest is None:
+            return True
+        newest = await self.lineage.repository.manifest(head.manifest, head.manifest_sha256)
+        return await self.follower.leads_to(newest)
 
     async def _answer(self, request: Request) -> None:
         """Yield to an instance that starts; to one that was sent a write only when we have had none for a while."""
@@ -318,23 +357,41 @@ class Instance:
             raise Refused(f"this instance could not take over: {error}", retry_after=2) from error
 
     async def _promote(self) -> None:
-        async with asyncio.timeout(_LONGEST_TURN_SECONDS):
+        async with self._following, asyncio.timeout(_LONGEST_TURN_SECONDS):
             await self._turn(restores=True).take("write")
             written = await self._catch_up()
         self._open(written)
 
     async def _catch_up(self) -> Written:
         """Do again what the journal holds beyond what was placed; return what had been written before."""
-        written = self.gate.written()
-        self.replica.opened_for_writes()
-        choice = self.replica.placed.choice if self.replica.placed else None
+        position = self.replica.position if self.replica.followed else None
         try:
             async with self._signs_of_life():
-                await self.recovery.catch_up(choice.manifest if choice else None)
+                try:
+                    return await self._replayed(position)
+                except IntegrityError:
+                    if position is None:
+                        raise
+                    # The journal does not lead on from where it was followed to: a backup does.
+                    await self._place_again()
+                    return await self._replayed(None)
         except RuntimeFailure:
             await self._let_go(seconds=_LET_GO_SECONDS)
             raise
+
+    async def _replayed(self, position: JournalPosition | None) -> Written:
+        written = self.gate.written()
+        choice = self.replica.placed.choice if self.replica.placed else None
+        self.replica.opened_for_writes()
+        await self.recovery.catch_up(choice.manifest if choice else None, position)
         return written
+
+    async def _place_again(self) -> None:
+        state = self.lineage.seen
+        if state is None:
+            raise NotTheWriter("HEAD is gone")
+        await self.replica.place(state.head)
+        await self.replica.start()
 
     async def _let_go(self, *, seconds: float) -> None:
         """Give back a lineage that was claimed and not written to: whoever is next need not wait for a dead writer."""
@@ -371,11 +428,11 @@ class Instance:
             await self.lineage.create()
 
     def _open(self, written: Written) -> None:
-        choice = self.replica.placed.choice if self.replica.placed else None
-        self.writing.begin(
-            Base(choice.manifest if choice else None, choice.name if choice else None, written),
-            choice.skipped if choice else (),
-        )
+        choice = self.replica.placed.choice if self.replica.placed else Choice(None, None)
+        # What was followed came to other files than the newest backup has, and what was placed may be pruned already.
+        known = None if self.replica.followed else choice.manifest
+        newest = self.lineage.seen.head.manifest if self.replica.followed and self.lineage.seen else choice.name
+        self.writing.begin(Base(known, newest, written), choice.skipped)
         self._opened_at = asyncio.get_running_loop().time()
         self.fenced = False
         self._is_open = True
@@ -466,14 +523,20 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
             journal, engine.admin, settings.storage_dir, alone=writing.alone, head_seq=lineage.head_seq
         )
         gate.recorder = recorder
+    replica = Replica(settings, engine, repository, edge)
+
+    def sender() -> Sender:
+        return Sender(settings)
+
     return Instance(
         settings,
         name=name,
         gate=gate,
         lineage=lineage,
-        replica=Replica(settings, engine, repository, edge),
+        replica=replica,
         writing=writing,
-        recovery=Recovery(gate, lineage, lambda: Sender(settings), journal, recorder),
+        recovery=Recovery(gate, lineage, sender, journal, recorder),
+        follower=Follower(repository, replica, name, sender=sender, note=gate.note),
         clock=suspended_clock,
     )
 

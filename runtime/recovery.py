@@ -18,6 +18,7 @@ from runtime.logs import get_logger
 from runtime.repository.head import Head
 from runtime.repository.journal_object import JournalObject, JournalPosition, Opaque
 from runtime.repository.manifest import Manifest
+from runtime.repository.repository import Repository
 
 log = get_logger()
 
@@ -40,8 +41,10 @@ class Recovery:
         self._sender = sender
         self._recorder = recorder
 
-    async def catch_up(self, base: Manifest | None) -> None:
+    async def catch_up(self, base: Manifest | None, position: JournalPosition | None = None) -> None:
         """Do again what was acknowledged and is not in `base`, which the engine holds; then open this epoch.
+
+        `position`: up to where the engine holds the journal too, if it followed it.
 
         Raises IntegrityError at what cannot be done again, EngineError, StoreError, NotTheWriter.
         """
@@ -56,7 +59,7 @@ class Recovery:
             note=self._gate.note,
         )
         self.progress = replay.progress
-        await replay.run(base, state.head)
+        await replay.run(base, state.head, position)
         if replay.progress.records:
             log.info(
                 "replay.finished",
@@ -79,12 +82,7 @@ class Recovery:
     async def _begin(self, base: Manifest | None, head: Head, epoch: int) -> None:
         """Open the journal; where a journal begins or ends, say what can be done again over which backup alone."""
         if self.journal is None:
-            if base is not None and base.journal is not None:
-                change = Opaque("writes that no journal holds", head.seq)
-                first = JournalPosition(epoch, 0)
-                await self._lineage.repository.append_journal(
-                    JournalObject(first, head.lineage, "opaque", self._lineage.instance, opaque=change)
-                )
+            await say_that_no_journal_tells(self._lineage.repository, head, epoch, self._lineage.instance)
             return
         if self._recorder is not None:
             await self._recorder.learn()
@@ -95,3 +93,11 @@ class Recovery:
                 await self.journal.durable(self.journal.append_opaque(change))
             except Refused as refused:
                 raise NotTheWriter(f"the journal could not be begun: {refused.reason}") from refused
+
+
+async def say_that_no_journal_tells(repository: Repository, head: Head, epoch: int, writer: str) -> None:
+    """Put into an epoch's journal that only a backup tells what is done in the epoch. Raises StoreError."""
+    change = Opaque("writes that no journal holds", head.seq)
+    await repository.append_journal(
+        JournalObject(JournalPosition(epoch, 0), head.lineage, "opaque", writer, opaque=change)
+    )

@@ -18,6 +18,7 @@ from runtime.engine.tuning import refuse_what_cannot_fit
 from runtime.errors import EngineError, IntegrityError
 from runtime.logs import get_logger
 from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalPosition
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
 from runtime.run_sink import Progress
@@ -48,13 +49,19 @@ class Reads(Protocol):
 
 
 class Replica:
-    """One engine's data. `placed` is what its directory was last made to hold."""
+    """One engine's data. `placed` is what its directory was last made to hold.
+
+    `position` is up to where it holds the journal, exactly; None when it may hold more than was acknowledged.
+    `followed`: that is beyond what was placed.
+    """
 
     def __init__(self, settings: Settings, engine: Engine, repository: Repository, reads: Reads) -> None:
         self.engine = engine
         self._reads = reads
         self.progress = Progress()
         self.placed: Placed | None = None
+        self.position: JournalPosition | None = None
+        self.followed = False
         self._untouched: Manifest | None = None
         self._written_to = False
         self._settings = settings
@@ -68,16 +75,30 @@ class Replica:
         return layout.set_aside(self._settings.storage_dir)
 
     def holds(self, newest: str | None) -> bool:
-        """Whether the directory holds what a lineage restores whose HEAD names `newest`, and nothing beyond."""
-        return self.placed is not None and self.placed.choice.stands_for(newest) and not self._written_to
+        """Whether the directory holds what a lineage restores whose HEAD names `newest`, or follows its journal."""
+        if self.placed is None or self._written_to:
+            return False
+        return self.followed or self.placed.choice.stands_for(newest)
 
     def opened_for_writes(self) -> None:
         """From now on the engine may hold more than any backup."""
         self._written_to = True
+        self.position = None
+
+    def advanced(self, position: JournalPosition) -> None:
+        """Note that the engine holds the journal up to here."""
+        self.position = position
+        self.followed = True
 
     def settled(self, name: str | None, manifest: Manifest | None) -> None:
         """Everything the engine holds is in this backup, and no write follows."""
-        self.placed = Placed(Choice(name, manifest), 0, 0, 0.0)
+        self._is_at(Placed(Choice(name, manifest), 0, 0, 0.0))
+
+    def _is_at(self, placed: Placed) -> None:
+        manifest = placed.choice.manifest
+        self.placed = placed
+        self.position = manifest.replay_from() if manifest else JournalPosition(1, -1)
+        self.followed = False
         self._written_to = False
 
     async def place(self, head: Head) -> Placed:
@@ -88,23 +109,25 @@ class Replica:
         """
         async with self._one_at_a_time:
             await self._stop()
-            self.placed = None
-            self._written_to = False
+            self.placed = self.position = None
+            self._written_to = self.followed = False
             async for choice in selection.candidates(self._repository, head, self._settings.restore_fallback):
                 try:
-                    self.placed = await self._place(choice)
+                    placed = await self._place(choice)
                 except IntegrityError as error:
                     log.exception("restore.damaged", message=f"A backup is damaged: {error}", manifest=choice.name)
                     continue
-                return self.placed
+                self._is_at(placed)
+                return placed
         raise IntegrityError(f"no backup in {self._repository} can be restored")
 
     async def place_nothing(self) -> Placed:
         """Make the storage directory empty: a new lineage starts so."""
         async with self._one_at_a_time:
             await self._stop()
-            self.placed = await self._place_nothing()
-            return self.placed
+            placed = await self._place_nothing()
+            self._is_at(placed)
+            return placed
 
     async def start(self) -> None:
         """Start the engine on what was placed, unless it runs, and compare. Raises EngineError, IntegrityError."""
@@ -126,6 +149,8 @@ class Replica:
         async with self._one_at_a_time:
             if not self.engine.running:
                 await self._stop()
+                if self.followed and not self._written_to:
+                    placed = None  # it holds more, and what survived the engine's death is what it had answered
                 await self._start(*((newest, written) if self._written_to else (placed, None)))
 
     async def stop(self) -> None:

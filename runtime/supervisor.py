@@ -76,6 +76,7 @@ async def _live(instance: Instance, edge: Edge, settings: Settings, ended: async
             boot.result()
             tasks += [
                 asyncio.create_task(instance.watch(), name="watch"),
+                asyncio.create_task(instance.follow(), name="follow"),
                 asyncio.create_task(instance.writing.run(), name="backups"),
                 asyncio.create_task(_keep_engine(instance), name="engine"),
             ]

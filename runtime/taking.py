@@ -15,9 +15,9 @@ from runtime.handover import Turn
 from runtime.journal.replay import following
 from runtime.journal.tail import Tail
 from runtime.lineage import Lineage
+from runtime.recovery import say_that_no_journal_tells
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
-from runtime.repository.journal_object import JournalObject, JournalPosition, Opaque
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository, Superseded
 from runtime.settings import Settings
@@ -50,7 +50,8 @@ async def taken(
     """Become the writer for the duration of the block, which ends with a clean commit.
 
     The journals of earlier epochs are sealed. Writes that only they hold make it fail, unless the block `leaves` them
-    behind. When the block fails, the lineage is let go as it was found. Raises NotTheWriter, IntegrityError, StoreError.
+    behind. When the block fails, the lineage is let go as it was found. Raises NotTheWriter, IntegrityError,
+    StoreError.
     """
     lineage = _lineage(repository, settings, what)
     timeout = settings.handover_timeout_seconds
@@ -66,11 +67,11 @@ async def taken(
     except Superseded:
         raise IntegrityError(f"HEAD in {repository} disappeared", hint="`python -m runtime repair`") from None
     async with _let_go_on_failure(lineage):
-        await _close_journals(repository, lineage, what, leaves_journal=leaves_journal)
+        await _close_journals(repository, lineage, leaves_journal=leaves_journal)
         yield lineage
 
 
-async def _close_journals(repository: Repository, lineage: Lineage, what: str, *, leaves_journal: bool) -> None:
+async def _close_journals(repository: Repository, lineage: Lineage, *, leaves_journal: bool) -> None:
     """Seal what others wrote, and begin an epoch of which only a backup can tell what was done in it."""
     state = lineage.seen
     if state is None or lineage.epoch is None:
@@ -89,14 +90,7 @@ async def _close_journals(repository: Repository, lineage: Lineage, what: str, *
             f"{records} acknowledged writes are in the journal and in no backup yet",
             hint="Start an instance: it saves them. Then run this again",
         )
-    entry = JournalObject(
-        JournalPosition(lineage.epoch, 0),
-        state.head.lineage,
-        "opaque",
-        lineage.instance,
-        opaque=Opaque(what, state.head.seq),
-    )
-    await repository.append_journal(entry)
+    await say_that_no_journal_tells(repository, state.head, lineage.epoch, lineage.instance)
 
 
 async def _newest_readable(repository: Repository, head: Head) -> Manifest | None:
@@ -118,6 +112,7 @@ async def begun(repository: Repository, settings: Settings, what: str) -> AsyncI
     except Superseded:
         raise NotTheWriter(f"another instance began a lineage in {repository} meanwhile") from None
     async with _let_go_on_failure(lineage):
+        await _close_journals(repository, lineage, leaves_journal=False)
         yield lineage
 
 

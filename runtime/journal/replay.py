@@ -65,14 +65,14 @@ class Replay:
         self._note = note
         self._skip = frozenset(skip)
 
-    async def run(self, base: Manifest | None, head: Head) -> Replayed:
-        """Do everything again that follows the backup `base` in the epochs before HEAD's, sealing each.
+    async def run(self, base: Manifest | None, head: Head, position: JournalPosition | None = None) -> Replayed:
+        """Do everything again that follows the backup `base`, or `position`, in the epochs before HEAD's, sealing each.
 
         Raises IntegrityError at what cannot be done again, EngineError, StoreError.
         """
         began = asyncio.get_running_loop().time()
         async with self._sender() as sender:
-            for start in following(base, head):
+            for start in following(base, head, position):
                 await self._epoch(start, base, head, sender)
         self.progress.seconds = asyncio.get_running_loop().time() - began
         return self.progress
@@ -137,19 +137,12 @@ class Replay:
                 f"the journal from {name} on belongs to backup number {change.seq}, not to {base_seq}",
                 hint="`rollback ID` goes back to an older backup without it",
             )
-        holding = [] if change.exact else await self._holding(at.epoch, change.seq, head)
-        if holding:
+        newer = [] if change.exact else await holding(self._repository, at.epoch, change.seq, head)
+        if newer:
             raise IntegrityError(
                 f"the journal cannot do {change.what!r} again ({name}), which is newer than the backup to restore",
-                hint=f"The backups from {holding[-1]} on hold it; `rollback ID` goes back to an older one without it",
+                hint=f"The backups from {newer[-1]} on hold it; `rollback ID` goes back to an older one without it",
             )
-
-    async def _holding(self, epoch: int, seq: int, head: Head) -> list[str]:
-        """Return the ids of an epoch's committed backups beyond a number, newest first."""
-        identifiers = [
-            names.manifest_id(name) or "" for name in committed(await self._repository.manifest_names(), head)
-        ]
-        return [found for found in identifiers if names.order(found)[0] == epoch and names.order(found)[1] > seq]
 
     def _is_skipped(self, entry: Entry) -> bool:
         if entry.name not in self._skip:
@@ -158,9 +151,15 @@ class Replay:
         return True
 
 
-def following(base: Manifest | None, head: Head) -> list[JournalPosition]:
-    """Return where to read on in each epoch between a backup and HEAD's own."""
-    first = base.replay_from() if base else JournalPosition(1, -1)
+async def holding(repository: Repository, epoch: int, seq: int, head: Head) -> list[str]:
+    """Return the ids of an epoch's committed backups beyond a number, newest first."""
+    identifiers = [names.manifest_id(name) or "" for name in committed(await repository.manifest_names(), head)]
+    return [found for found in identifiers if names.order(found)[0] == epoch and names.order(found)[1] > seq]
+
+
+def following(base: Manifest | None, head: Head, position: JournalPosition | None = None) -> list[JournalPosition]:
+    """Return where to read on in each epoch between a backup, or a position beyond it, and HEAD's own."""
+    first = position or (base.replay_from() if base else JournalPosition(1, -1))
     return [JournalPosition(epoch, first.n if epoch == first.epoch else -1) for epoch in range(first.epoch, head.epoch)]
 
 

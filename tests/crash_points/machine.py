@@ -14,6 +14,7 @@ from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
 from runtime.edge.passage import passage
 from runtime.edge.recording import Sent
+from runtime.follower import Follower
 from runtime.instance import Instance
 from runtime.journal.sender import Sender
 from runtime.lineage import Lineage
@@ -67,6 +68,7 @@ class Machine:
             replica=replica,
             writing=Writing(settings, self.gate, lineage, Backups(settings, engine, self.gate, self.repository)),
             recovery=Recovery(self.gate, lineage, lambda: Sender(settings)),
+            follower=Follower(self.repository, replica, name, sender=lambda: Sender(settings), note=self.gate.note),
             clock=self.process.clock,
         )
 

@@ -18,6 +18,7 @@ from runtime.edge.gate import Gate, Refused
 from runtime.edge.passage import passage
 from runtime.edge.recording import Sent
 from runtime.errors import EngineError, RuntimeFailure
+from runtime.follower import Follower
 from runtime.instance import Instance, Role
 from runtime.journal.sender import Sender
 from runtime.lineage import Lineage
@@ -92,6 +93,7 @@ class Container:
             replica=replica,
             writing=Writing(settings, self.gate, lineage, backups),
             recovery=Recovery(self.gate, lineage, lambda: Sender(settings)),
+            follower=Follower(repository, replica, self.name, sender=lambda: Sender(settings), note=self.gate.note),
             clock=process.clock,
         )
         judge.containers[self.name] = self

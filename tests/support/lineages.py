@@ -16,6 +16,7 @@ from runtime.backup import Backups
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
 from runtime.engine.process import Engine
+from runtime.follower import Follower
 from runtime.instance import Instance
 from runtime.journal.sender import Sender
 from runtime.lineage import Lineage
@@ -162,14 +163,16 @@ class Served:
         lineage = Lineage(self.repository, "served", timeout_seconds=1.0, outage="refuse", clock=time.monotonic)
         engine = Engine(self.settings, output=2)
         backups = Backups(self.settings, engine, gate, self.repository)
+        replica = Replica(self.settings, engine, self.repository, NoReads())
         self.instance = Instance(
             self.settings,
             name="served",
             gate=gate,
             lineage=lineage,
-            replica=Replica(self.settings, engine, self.repository, NoReads()),
+            replica=replica,
             writing=Writing(self.settings, gate, lineage, backups),
             recovery=Recovery(gate, lineage, lambda: Sender(self.settings)),
+            follower=Follower(self.repository, replica, "served", sender=lambda: Sender(self.settings), note=gate.note),
             clock=time.monotonic,
         )
 
