@@ -15,7 +15,6 @@ import datetime as dt
 import hashlib
 import json
 import re
-import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,7 +32,6 @@ _NAME: Final = re.compile(r"versions/(\d{10})\.json")
 _VERSION: Final[Form] = {
     "format": (int,),
     "version": (int,),
-    "upload": (str,),
     "created_at": (str,),
     "tree": (dict,),
 }
@@ -133,8 +131,6 @@ def _encoded(version: Version) -> bytes:
     body = {
         "format": FORMAT,
         "version": version.number,
-        # Two uploads never write the same bytes: whoever finds its own there has committed it.
-        "upload": uuid.uuid4().hex,
         "created_at": version.created_at.isoformat(),
         "tree": version.tree.fields(),
     }

@@ -1,8 +1,10 @@
 """An application's view: the qdrant-client for data, `runtime.Backups` for its safety, one address for both."""
 
 import random
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from qdrant_client import QdrantClient, models
@@ -11,6 +13,7 @@ from runtime import Backups
 from runtime.errors import ConfigError, NothingThere, WritesUnsaved
 from tests.support.instances import Fleet, Instance
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "application.md"
 KEY = "the-full-key"
 DOCUMENTS = 100
 # Well under thirty, on a machine that does other things too.
@@ -143,3 +146,30 @@ def test_errors_say_what_to_do(fleet: Fleet) -> None:
         looking.restore("00000001-0000000001")
     with pytest.raises(NothingThere, match="no backup"):
         Backups(one.url, KEY).restore("00000001-0000000001")
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+def test_the_page_s_blocks_run_as_they_stand(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every block of docs/application.md that imports from `runtime` does what the page says of it."""
+    one = fleet.start(**KEYS)
+    client = qdrant(one)
+    fill(client)
+    folder = fleet.folder / "folder"
+    folder.mkdir()
+    (folder / "index").write_bytes(b"index")
+    given = {
+        "url": one.url,
+        "api_key": KEY,
+        "client": client,
+        "folder": folder,
+        "prefix": f"file://{fleet.folder}/kept",
+        "copy": fleet.folder / "copy",
+    }
+    blocks = re.findall(r"```python\n(from runtime.+?)```", PAGE.read_text(), re.DOTALL)
+    for block in blocks:
+        exec(compile(block, str(PAGE), "exec"), dict(given))  # noqa: S102  the page is ours
+
+    assert len(blocks) == 3
+    assert held(client) == WRITTEN
+    assert (fleet.folder / "copy" / "index").read_bytes() == b"index"
+    assert capsys.readouterr().out.startswith("1 ")

@@ -22,7 +22,7 @@ from runtime.errors import (
     WrittenMeanwhile,
 )
 from runtime.repository.store import ObjectInfo
-from runtime.tree import upload
+from runtime.tree import download, upload
 from runtime.tree.disk import Changed
 from tests.support.model_store import ModelBucket, ModelStore
 from tests.support.strict_gcs import StrictGcs
@@ -125,6 +125,16 @@ def test_a_directory_that_holds_something_is_replaced_only_when_told(store: Path
     assert names(tmp_path / "place") == {"file", "out"}
 
 
+def test_a_replacement_that_cannot_take_its_place_gives_the_old_one_back(tmp_path: Path) -> None:
+    """Between two renames the second may fail: the first is undone."""
+    target = make(tmp_path / "place" / "out", {"mine": b"1"})
+    before = told(target)
+    with pytest.raises(FileNotFoundError):
+        download._move(tmp_path / "place" / "never made", target, replace=True)
+    assert told(target) == before
+    assert names(tmp_path / "place") == {"out"}
+
+
 @pytest.mark.parametrize("damage", ["flipped", "cut", "missing"])
 def test_damage_is_told_and_the_target_stays_what_it_was(
     store: Path, source: Path, tmp_path: Path, damage: str
@@ -157,6 +167,17 @@ def test_what_is_missing_in_the_store_is_sent_again(store: Path, source: Path, t
     assert (again.committed, again.sent_files) == (False, 3)
     download_directory(f"file://{store}", tmp_path / "out")
     assert told(tmp_path / "out") == told(source)
+
+
+def test_what_is_damaged_in_the_store_is_not_built_upon(store: Path, source: Path) -> None:
+    """An upload compares what it would not send again with what the store says of it."""
+    upload_directory(source, f"file://{store}")
+    largest = max((store / "contents").iterdir(), key=lambda path: path.stat().st_size)
+    largest.write_bytes(b"other" + largest.read_bytes()[5:-1])
+    (source / "more").write_bytes(b"more")
+    with pytest.raises(IntegrityError, match=largest.name):
+        upload_directory(source, f"file://{store}")
+    assert len(list_directories(f"file://{store}")) == 1
 
 
 def test_an_upload_made_from_an_older_version_is_refused(store: Path, source: Path) -> None:
