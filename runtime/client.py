@@ -15,7 +15,7 @@ import requests
 
 from runtime import answers, contract, errors
 from runtime.answers import Backup, BackupDetails, RestoreResult, SaveResult, Status, Verification
-from runtime.errors import ConfigError, InstanceUnavailable, RuntimeFailure, WritesUnsaved
+from runtime.errors import ConfigError, InstanceUnavailable, RuntimeFailure, StoreError, WritesUnsaved
 
 _CONNECT_SECONDS: Final = 10.0
 # A list of many thousand backups; more than that is no answer of ours.
@@ -111,21 +111,23 @@ class Backups:
         while this waited; one that died before it first answered here cannot be told from one that never was.
         """
         began = time.monotonic()
-        reason = "nothing was asked"
+        deadline = began + timeout
+        reason = ""
         lost: dict[str, int] = {}
-        while (left := began + timeout - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0:
             waited = time.monotonic() - began
             try:
                 status = self._status(min(left, self._seconds))
                 _refuse_losses(status, lost)
-                if self._is_saved(status, waited, began + timeout):
+                if self._is_saved(status, waited, deadline):
                     return status
                 reason = status.store_error or status.backup_error or f"{status.unsaved_writes} writes are not saved"
-            except InstanceUnavailable as error:
-                reason = str(error)
-            time.sleep(max(0.0, min(_POLL_SECONDS, began + timeout - time.monotonic())))
+            except (InstanceUnavailable, StoreError) as error:
+                # That the last request was cut off by this deadline says less than what was known before.
+                reason = str(error) if time.monotonic() < deadline else reason or str(error)
+            time.sleep(max(0.0, min(_POLL_SECONDS, deadline - time.monotonic())))
         raise WritesUnsaved(
-            f"not everything was known to be saved within {timeout:g} s: {reason}",
+            f"not everything was known to be saved within {timeout:g} s: {reason or 'there was no time to ask'}",
             hint="Call backup() to save at once, or wait longer",
         )
 

@@ -208,16 +208,34 @@ def test_waiting_ends_when_what_was_acknowledged_before_is_saved() -> None:
     assert waits(health(role="standby"))[0] == 1
 
 
+def test_waiting_outlasts_a_bucket_that_is_away_for_a_moment() -> None:
+    """A standby that cannot read HEAD just now is asked again."""
+
+    def answer(number: int, path: str) -> Answer:
+        """Fail once."""
+        if path == "/health":
+            return health(role="standby")
+        return (
+            refusal(503, "away", kind="StoreUnreachable") if number < 2 else (200, {"backups": [], "saved": True}, {})
+        )
+
+    with stub(answer) as server:
+        assert Backups(server.url, KEY).wait_until_saved(20).role == "standby"
+        assert len(server.asked) == 4
+
+
 def test_waiting_ends_with_what_is_wrong() -> None:
     """In time, with the instance's own reason."""
     with pytest.raises(WritesUnsaved, match="3 writes are not saved"):
-        waits(health(unsaved=(3, 9.0)), timeout=0.5)
+        waits(health(unsaved=(3, 9.0)), timeout=2)
     with pytest.raises(WritesUnsaved, match="the bucket is away"):
-        waits(health(unsaved=(3, 9.0), store={"error": "the bucket is away"}), timeout=0.5)
+        waits(health(unsaved=(3, 9.0), store={"error": "the bucket is away"}), timeout=2)
     with pytest.raises(WritesUnsaved, match="within"):
-        waits(health(role="standby"), saved=False, timeout=0.5)
+        waits(health(role="standby"), saved=False, timeout=2)
     with pytest.raises(WritesUnsaved, match="within"):
-        waits(health(role="restoring"), timeout=0.5)
+        waits(health(role="restoring"), timeout=0.3)
+    with pytest.raises(WritesUnsaved, match="no time to ask"):
+        waits(health(), timeout=0)
 
 
 def test_writes_that_were_lost_meanwhile_are_not_called_saved() -> None:

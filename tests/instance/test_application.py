@@ -81,7 +81,7 @@ def test_a_hundred_documents_are_backed_up_and_restored(fleet: Fleet) -> None:
     client.upsert("documents", [document(DOCUMENTS)], wait=True)
     assert backups.status().role == "writer"
     with pytest.raises(WritesUnsaved, match="1 writes are not saved"):
-        backups.wait_until_saved(1.0)
+        backups.wait_until_saved(2.0)
     assert backups.backup(timeout_seconds=SECONDS).committed
     assert backups.wait_until_saved(SECONDS).unsaved_writes == 0
     one.kill()

@@ -42,6 +42,7 @@ def names(folder: Path) -> set[str]:
 
 
 def _told(place: Path) -> tuple[str, int, int, bytes | str]:
+    """Return what there is to tell of one entry."""
     facts = place.lstat()
     if stat.S_ISLNK(facts.st_mode):
         return "link", 0, facts.st_mtime_ns, os.readlink(place)  # noqa: PTH115  as it is said

@@ -301,4 +301,4 @@ def test_the_package_itself_imports_nothing() -> None:
 
     assert done.stdout == "[]\n"
     with pytest.raises(ImportError, match="nothing"):
-        from runtime import nothing  # type: ignore[attr-defined]  # noqa: F401
+        from runtime import nothing  # noqa: F401

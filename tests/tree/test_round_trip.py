@@ -102,7 +102,7 @@ GOOD = Tree.of(
 )  # fmt: skip
 def test_a_version_that_leads_elsewhere_is_refused(kind: str, path: str, entry: dict[str, Any]) -> None:
     """Whoever wrote it: no path and no link of it is placed outside the target, or with more than permissions."""
-    whole = {
+    whole: dict[str, dict[str, Any]] = {
         "files": {"mode": 0o644, "mtime_ns": 0, "size": 1, "sha256": "0" * 64},
         "links": {"target": "d", "mtime_ns": 0},
         "directories": {"mode": 0o755, "mtime_ns": 0},
