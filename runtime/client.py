@@ -187,12 +187,15 @@ class Backups:
 
     @contextlib.contextmanager
     def _explained(self, method: str, path: str, seconds: float) -> Iterator[None]:
+        began = time.monotonic()
         try:
             yield
         except requests.RequestException as error:
+            is_late = time.monotonic() - began >= seconds
+            what = f"no answer within {seconds:g} s" if is_late else f"no instance answers ({type(error).__name__})"
             unsure = "" if method == "GET" else "; whether it was done is not known"
             raise InstanceUnavailable(
-                f"{self._url}{path} gave no answer within {seconds:g} s ({type(error).__name__}){unsure}",
+                f"{what} at {self._url}{path}{unsure}",
                 hint="Check the address, and whether the instance runs",
             ) from error
 
