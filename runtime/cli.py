@@ -4,9 +4,9 @@ Owns arguments, output and exit codes; each command's work is elsewhere and impo
 `serve` start at once. People get a table or a sentence, `--json` gives one JSON document.
 """
 
-import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,16 @@ def serve(*, as_json: bool) -> None:
 @as_json
 def backup(*, as_json: bool) -> None:
     """Make the instance on this machine save now."""
-    from runtime.agent_client import snapshot  # noqa: PLC0415
+    from runtime.client import Backups  # noqa: PLC0415
 
-    answer = asyncio.run(snapshot(settings_from_environment()))
+    settings = settings_from_environment()
+    saved = Backups(f"http://127.0.0.1:{settings.agent_port}", settings.api_key).backup()
     if as_json:
-        print_json(answer)
+        print_json(asdict(saved))
     else:
-        state = "Saved" if answer["committed"] else "Nothing to save since"
-        click.echo(f"{state} backup {answer['backup']} ({answer['packed_bytes']:,} bytes in {answer['seconds']} s)")
-    if not answer["committed"]:
+        state = "Saved" if saved.committed else "Nothing to save since"
+        click.echo(f"{state} backup {saved.backup} ({saved.packed_bytes:,} bytes in {saved.seconds} s)")
+    if not saved.committed:
         raise click.exceptions.Exit(NothingThere.exit_code)
 
 

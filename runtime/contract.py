@@ -53,6 +53,7 @@ STARTUP_ROUTE: Final = "/startup"
 LIVE_ROUTE: Final = "/live"
 SNAPSHOT_ROUTE: Final = "/api/snapshot"
 BACKUPS_ROUTE: Final = "/api/backups"
+ROLLBACK_ROUTE: Final = "/api/backups/{identifier}/rollback"
 VERIFY_ROUTE: Final = "/api/verify"
 METRICS_ROUTE: Final = "/api/metrics"
 

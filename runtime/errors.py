@@ -9,7 +9,10 @@
     │   ├── StoreDenied               6
     │   ├── StoreUnreachable          6
     │   └── AlreadyExists, PreconditionFailed, ObjectMissing   (answers, caught where they are expected)
-    └── EngineError                   1
+    ├── EngineError                   1
+    ├── InstanceUnavailable           1
+    ├── WritesUnsaved                 1
+    └── WrittenMeanwhile              1
 
 Each carries a message (what happened, to what) and a hint (what to do). Raised, never logged and
 forgotten; caught where the process or a request ends.
@@ -84,3 +87,15 @@ class PreconditionFailed(StoreError):
 
 class EngineError(RuntimeFailure):
     """Qdrant did not start, died, or answered what it should not."""
+
+
+class InstanceUnavailable(RuntimeFailure):
+    """No instance answered, or it cannot just now; what a request that changes something came to is not known."""
+
+
+class WritesUnsaved(RuntimeFailure):
+    """Acknowledged writes are in no backup yet, or never will be."""
+
+
+class WrittenMeanwhile(RuntimeFailure):
+    """Somebody else committed a version of the directory first; nothing of this upload is visible."""

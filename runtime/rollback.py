@@ -6,6 +6,7 @@ it hands over, so its last state is a backup too, and a rollback can be rolled b
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import Any
 
 from runtime.errors import IntegrityError, NothingThere
 from runtime.repository import names
@@ -30,6 +31,18 @@ class RolledBack:
     now: Manifest | None
     then: Manifest
     committed: str | None
+
+    def facts(self) -> dict[str, Any]:
+        """Return it for programs; `points` says what each collection counts now and then, None where there is none."""
+        now, then = (self.now.collections if self.now else {}), self.then.collections
+        points = {
+            name: {
+                when: entries[name].points if name in entries else None
+                for when, entries in (("now", now), ("then", then))
+            }
+            for name in sorted({*now, *then})
+        }
+        return {"backup": self.committed, "to": self.to, "newest_before": self.newest_before, "points": points}
 
 
 async def rollback(repository: Repository, identifier: str, settings: Settings, *, dry_run: bool) -> RolledBack:

@@ -1,7 +1,8 @@
 """Who may use the control routes.
 
 Owns the check of a request's credentials: Qdrant's own keys (as `api-key`, as a bearer token, or as the password a
-browser asks for) and Google ID tokens of ALLOWED_CALLERS. The full key may do everything, the read-only one may look.
+browser asks for) and Google ID tokens of ALLOWED_CALLERS. The full key may do everything, the read-only one may look;
+a token may look and act, and not decide what is served: who may start a backup need not be who may undo writes.
 Without a key everything is open, which production refuses to start with.
 
 A browser sends a password it was given to this address along with whatever another site makes it send. So what acts
@@ -29,6 +30,7 @@ class Right(Enum):
 
     LOOK = auto()
     ACT = auto()
+    GO_BACK = auto()
 
 
 class Denied(Exception):
@@ -56,7 +58,7 @@ class Access:
     async def require(self, request: web.Request, right: Right) -> None:
         """Return when the caller has this right. Raises Denied, CertificatesUnavailable."""
         sent = _sent(request)
-        if right is Right.ACT:
+        if right is not Right.LOOK:
             _refuse_other_sites(request, certainly=sent.is_password)
         settings = self._settings
         if settings.api_key is None or _same(sent.key, settings.api_key):
@@ -65,7 +67,12 @@ class Access:
             if right is Right.LOOK:
                 return
             raise Denied(403, "the read-only key can look, and nothing else")
-        if settings.allowed_callers and sent.token is not None and looks_like_token(sent.token):
+        if (
+            right is not Right.GO_BACK
+            and settings.allowed_callers
+            and sent.token is not None
+            and looks_like_token(sent.token)
+        ):
             try:
                 await self._tokens.caller(
                     sent.token, checked_by_platform="x-serverless-authorization" not in request.headers

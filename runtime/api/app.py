@@ -13,6 +13,7 @@ from aiohttp import web
 from runtime import contract, trace
 from runtime.api.access import Access, Denied, Right
 from runtime.api.control import Control
+from runtime.api.going_back import GoingBack
 from runtime.api.google_tokens import CertificatesUnavailable, GoogleTokens
 from runtime.api.limits import Limits, TooMany
 from runtime.api.metrics import Metrics
@@ -57,6 +58,8 @@ def agent_app(instance: Instance, settings: Settings, *, tokens: GoogleTokens | 
     app.router.add_get(contract.METRICS_ROUTE, guard(Right.LOOK, metrics.scrape))
     app.router.add_get(contract.BACKUPS_ROUTE, guard(Right.LOOK, control.backups))
     app.router.add_get(contract.BACKUPS_ROUTE + "/{identifier}", guard(Right.LOOK, control.backup))
+    going_back = GoingBack(instance, settings)
+    app.router.add_post(contract.ROLLBACK_ROUTE, guard(Right.GO_BACK, going_back.rollback))
     app.router.add_post(contract.SNAPSHOT_ROUTE, guard(Right.ACT, control.snapshot))
     app.router.add_post(contract.VERIFY_ROUTE, guard(Right.ACT, control.verify))
     return app
@@ -102,7 +105,8 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
         return _error(429, "too many requests to the control routes; come back in a second")
     except (RuntimeFailure, Busy) as error:
         status = next(status for kind, status in _STATUS_OF if isinstance(error, kind))
-        return _error(status, str(error) or "writes in flight did not end in time; try again")
+        message = str(error) or "writes in flight did not end in time; try again"
+        return _error(status, message, kind=type(error).__name__ if isinstance(error, RuntimeFailure) else None)
 
 
 def _denied(request: web.Request, error: Denied) -> web.Response:
@@ -113,6 +117,7 @@ def _denied(request: web.Request, error: Denied) -> web.Response:
     return answer
 
 
-def _error(status: int, message: str) -> web.Response:
-    body: dict[str, Any] = {"status": {"error": message}, "time": 0.0}
+def _error(status: int, message: str, *, kind: str | None = None) -> web.Response:
+    """Return Qdrant's error shape, beside it the name of the error in `runtime.errors` for programs."""
+    body: dict[str, Any] = {"status": {"error": message}, "time": 0.0} | ({"kind": kind} if kind else {})
     return web.json_response(body, status=status, headers={"Retry-After": "1"} if status in (429, 503) else {})

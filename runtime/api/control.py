@@ -4,16 +4,19 @@ Owns the answers of /api/snapshot, /api/verify and /api/backups. Who may ask is 
 instance's.
 """
 
+import asyncio
 from dataclasses import asdict
 from typing import Any, Final
 
 from aiohttp import web
 
 from runtime import contract
+from runtime.errors import NotTheWriter
 from runtime.instance import Instance
 from runtime.logs import get_logger
 from runtime.repository import names
 from runtime.repository.catalogue import describe, listing
+from runtime.repository.manifest import Manifest
 from runtime.settings import Settings
 from runtime.verify import look
 from runtime.writing import Saved
@@ -33,18 +36,18 @@ class Control:
     async def snapshot(self, request: web.Request) -> web.Response:
         """Save now. 200 with what each collection came to, also when there was nothing to save.
 
-        Where stock snapshots are written at start, or with `?files=true`, they are written here too. A browser's form
-        is led back to the page.
+        There is nothing to save, whoever is asked, while the last writer has let go and nobody has claimed since: a
+        standby after a rollback says so instead of 409. Where stock snapshots are written at start, or with
+        `?files=true`, they are written here too. A browser's form is led back to the page.
         """
-        saved = await self._instance.writing.save("api")
+        saved, newest, manifest = await self._save()
         if "text/html" in request.headers.get("accept", ""):
             return web.Response(status=303, headers={"Location": contract.STATUS_ROUTE})
         files = self._settings.snapshot_on_start or request.query.get("files") == "true"
-        targets = [asdict(target) for target in await self._instance.snapshots("api")] if files else self._kept(saved)
-        newest = self._instance.writing.base.name
+        stock = [asdict(target) for target in await self._instance.snapshots("api")] if files else None
         return web.json_response(
             {
-                "targets": targets,
+                "targets": _kept(saved, manifest) if stock is None else stock,
                 "backup": names.manifest_id(newest) if newest else None,
                 "committed": saved.manifest is not None,
                 "streamed_bytes": saved.streamed_bytes,
@@ -70,21 +73,42 @@ class Control:
         return web.json_response(found.facts(), status=200 if found.ok else 500)
 
     async def backups(self, _request: web.Request) -> web.Response:
-        """Return the committed backups, newest first."""
-        return web.json_response({"backups": await listing(self._instance.lineage.repository)})
+        """Return the committed backups, newest first, and whether they hold all that was ever acknowledged.
+
+        `saved` is true while the last writer has let go and nobody has claimed since, and was so when HEAD was read.
+        """
+        repository = self._instance.lineage.repository
+        state = await repository.head()
+        saved = state is not None and state.head.clean
+        return web.json_response({"saved": saved, "backups": await listing(repository)})
 
     async def backup(self, request: web.Request) -> web.Response:
         """Return one backup."""
         return web.json_response(await describe(self._instance.lineage.repository, request.match_info["identifier"]))
 
-    def _kept(self, saved: Saved) -> list[dict[str, Any]]:
-        """Return what a backup came to for each collection that it holds."""
-        manifest = self._instance.writing.base.manifest
-        return [
-            {
-                "collection": name,
-                "status": "completed" if saved.manifest and name in saved.looked_at else "skipped",
-                "points": entry.points,
-            }
-            for name, entry in (manifest.collections.items() if manifest else ())
-        ]
+    async def _save(self) -> tuple[Saved, str | None, Manifest | None]:
+        """Save; return the outcome, and the newest backup's name and content. Raises as `Writing.save`."""
+        writing = self._instance.writing
+        try:
+            saved = await writing.save("api")
+        except NotTheWriter:
+            repository = self._instance.lineage.repository
+            state = await repository.head()
+            if state is None or not state.head.clean or state.head.manifest is None:
+                raise
+            newest = await repository.manifest(state.head.manifest, state.head.manifest_sha256)
+            now = asyncio.get_running_loop().time()
+            return Saved(None, (), 0, 0, 0.0, 0.0, now), state.head.manifest, newest
+        return saved, writing.base.name, writing.base.manifest
+
+
+def _kept(saved: Saved, manifest: Manifest | None) -> list[dict[str, Any]]:
+    """Return what a backup came to for each collection that it holds."""
+    return [
+        {
+            "collection": name,
+            "status": "completed" if saved.manifest and name in saved.looked_at else "skipped",
+            "points": entry.points,
+        }
+        for name, entry in (manifest.collections.items() if manifest else ())
+    ]

@@ -32,18 +32,11 @@ def rollback(identifier: str, *, dry_run: bool, as_json: bool) -> None:
     settings = settings_from_environment()
     with waiting("Waiting for the writer to hand over", quiet=as_json or dry_run):
         done = with_repository(settings, lambda repository: work(repository, identifier, settings, dry_run=dry_run))
-    now, then = (done.now.collections if done.now else {}), done.then.collections
-    counts = {
-        name: {
-            when: entries[name].points if name in entries else None for when, entries in (("now", now), ("then", then))
-        }
-        for name in sorted({*now, *then})
-    }
+    facts = done.facts()
     if as_json:
-        facts = {"backup": done.committed, "to": done.to, "newest_before": done.newest_before, "points": counts}
         print_json({**facts, "dry_run": dry_run})
         return
-    rows = ((name, *(_count(both[when]) for when in ("now", "then"))) for name, both in counts.items())
+    rows = ((name, *(_count(both[when]) for when in ("now", "then"))) for name, both in facts["points"].items())
     print_table(("collection", f"now ({done.newest_before})", f"then ({done.to})"), rows)
     click.echo(
         "Nothing was changed." if dry_run else f"Backup {done.committed} is the newest: the content of {done.to}"

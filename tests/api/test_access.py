@@ -70,7 +70,7 @@ async def test_probes_are_open_and_everything_else_is_not(tmp_path: Path) -> Non
             assert await asked.status("GET", path) == status
         for method, path in (
             ("GET", "/status"), ("GET", "/api/metrics"), ("GET", "/api/backups"), ("GET", "/api/backups/x"),
-            ("POST", "/api/snapshot"), ("POST", "/api/verify"),
+            ("POST", "/api/snapshot"), ("POST", "/api/verify"), ("POST", "/api/backups/x/rollback"),
         ):  # fmt: skip
             assert await asked.status(method, path) == 401, path
 
@@ -95,6 +95,23 @@ async def test_another_site_cannot_use_a_browsers_password(tmp_path: Path) -> No
         for site in ({"sec_fetch_site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "null"}):
             assert (await may(asked, authorization=password, **site))[1] is False
         assert await may(asked, authorization=password, origin=f"http://{asked.host}") == (True, True)
+
+
+@in_loop
+async def test_only_the_full_key_decides_what_is_served(tmp_path: Path) -> None:
+    """Going back is neither for the read-only key, nor for a token that may save, nor for another site's form."""
+    route = "/api/backups/00000001-0000000001/rollback"
+    async with google() as certificates, agent(tmp_path, certificates.url, **KEYS, **CALLERS) as asked:
+        token = f"Bearer {SIGNER.token()}"
+        assert await may(asked, authorization=token) == (True, True)
+        assert await asked.status("POST", route, authorization=token) == 401
+        assert await asked.status("POST", route, api_key="the-looking-key") == 403
+        assert await asked.status("POST", route, authorization=basic("the-full-key")) == 403
+        assert await asked.status("POST", route, api_key="the-full-key", sec_fetch_site="cross-site") == 403
+        # Let through: this instance has not started, and says so.
+        assert await asked.status("POST", route, api_key="the-full-key") == 503
+        assert await asked.status("POST", route, api_key="the-full-key", authorization=token) == 503
+        assert await asked.status("GET", route, api_key="the-full-key") == 405
 
 
 @in_loop

@@ -15,7 +15,10 @@ from runtime.edge.rpc_routes import METHODS
 from tests.edge.stage import Stage, in_loop, raw, switchboard
 
 FACTS = Path(__file__).with_name("facts")
-AGENT_PATHS = ("/health", "/status", "/api/snapshot", "/api/backups", "/api/backups/00000001-0000000002", "/api/verify")
+BACKUP_PATH = "/api/backups/00000001-0000000002"
+AGENT_PATHS = (
+    "/health", "/status", "/api/snapshot", "/api/backups", BACKUP_PATH, f"{BACKUP_PATH}/rollback", "/api/verify",
+)  # fmt: skip
 SEED = 20261122
 
 
