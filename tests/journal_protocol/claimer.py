@@ -30,7 +30,7 @@ def seals(world: World, who: int, one: Instance, start: Place, rules: Rules) -> 
         elif term.pruned:
             position = 0
         else:
-            position = durable_until(term, start.count if epoch == start.epoch else 0)
+            position = durable_until(term, start.position if epoch == start.epoch else 0)
         yield Step(who, f"seals epoch {epoch} at {position}", with_term(world, epoch, term._replace(seal=position)))
         return
 
@@ -69,7 +69,7 @@ def opens(world: World, who: int, one: Instance, start: Place, rules: Rules, bou
 def follows(world: World, who: int, at: Place, rules: Rules) -> Iterator[Step[World]]:
     """Yield what a follower at a place in the journal can apply next."""
     term = world.terms[at.epoch]
-    position = at.count
+    position = at.position
     if rules.follow == "over holes":
         position = next((each for each in range(position, len(term.queued)) if is_stored(term, each)), position)
     if is_stored(term, position):
@@ -77,14 +77,14 @@ def follows(world: World, who: int, at: Place, rules: Rules) -> Iterator[Step[Wo
         if after is None:
             to = Place(at.epoch, position + 1, (*at.content, write))
         elif rules.opaque_followed == "passed over":
-            to = at._replace(count=position + 1)
+            to = at._replace(position=position + 1)
         elif was_committed(world, at.epoch, record):
             to = world.backups[-1]
         elif is_over(world, at.epoch):
-            to = at._replace(count=position + 1)
+            to = at._replace(position=position + 1)
         else:
             return
-        what = f"follows to {to.count} of epoch {to.epoch}"
+        what = f"follows to {to.position} of epoch {to.epoch}"
     elif term.seal == position and at.epoch + 1 < len(world.terms):
         to = Place(at.epoch + 1, 0, at.content)
         what = f"follows to epoch {to.epoch}"

@@ -90,6 +90,7 @@ def at_following(world: World, content: Content) -> str | None:
 
 
 def _followers(world: World) -> list[Place]:
+    """Return what the followers show."""
     return [one.at for one in world.instances if one.mode == "follower" and one.at is not None]
 
 

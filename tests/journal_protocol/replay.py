@@ -37,7 +37,7 @@ def replayed(world: World, start: Place, epoch: int, rules: Rules) -> Content:
         term = world.terms[older]
         if term.pruned:
             raise Pruned
-        records = list(_counting(term, start.count if older == start.epoch else 0, rules))
+        records = list(_counting(term, start.position if older == start.epoch else 0, rules))
         if rules.replay == "operation order":
             records.sort(key=lambda record, term=term: term.applied.index(record.write))  # type: ignore[misc]
         for record in records:

@@ -36,10 +36,10 @@ class Term(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A content and where it stands in the journal: before record `count` of `epoch`."""
+    """A content and where it stands in the journal: before record `position` of `epoch`."""
 
     epoch: int
-    count: int
+    position: int
     content: Content
 
 

@@ -88,7 +88,7 @@ def _holds_opaque(world: World, epoch: int) -> bool:
 
 def _is_backed_up(world: World, epoch: int, position: int) -> bool:
     """Say whether a committed backup contains the record of a position."""
-    return any(backup.epoch == epoch and backup.count > position for backup in world.backups)
+    return any(backup.epoch == epoch and backup.position > position for backup in world.backups)
 
 
 def _acknowledges(world: World, who: int, epoch: int, rules: Rules) -> Iterator[Step[World]]:
@@ -138,8 +138,8 @@ def _backs_up(
     yield Step(who, "gives its backup up", with_instance(world, who, then), unlucky=True)
     backup = one.backup
     if rules.position == "at the commit":
-        backup = backup._replace(count=len(term.queued))
-    durable = durable_until(term) >= backup.count or rules.commit == "any time"
+        backup = backup._replace(position=len(term.queued))
+    durable = durable_until(term) >= backup.position or rules.commit == "any time"
     if durable and world.epoch == one.epoch:
         done = with_instance(world._replace(backups=(*world.backups, backup)), who, then)
         yield Step(who, "commits its backup", done, faults.at_commit(world, backup))
