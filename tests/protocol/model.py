@@ -5,11 +5,11 @@ Owns which steps there are. What an instance does as writer is in `writer`, as n
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from tests.protocol.passive import passive_steps
 from tests.protocol.reply import received, reply_lost
 from tests.protocol.rules import TIMEOUT, Bounds, Rules
+from tests.protocol.search import CLOCK, Step
 from tests.protocol.state import (
     FIRST_HEAD,
     FIRST_WRITER,
@@ -26,18 +26,6 @@ from tests.protocol.state import (
 from tests.protocol.store import broken_by_answer, change
 from tests.protocol.writer import writer_steps
 
-CLOCK = -1
-
-
-class Step(NamedTuple):
-    """One step: who, what, the world after it, the invariant it broke, and whether it is bad luck."""
-
-    who: int
-    what: str
-    world: World
-    fault: str | None = None
-    unlucky: bool = False
-
 
 def first_world(bounds: Bounds) -> World:
     """Return a world with a writer at work, and the others not yet started."""
@@ -45,7 +33,7 @@ def first_world(bounds: Bounds) -> World:
     return World(FIRST_HEAD, (FIRST_WRITER, *others), (), 0, 0, bounds.lost_replies, bounds.crashes, bounds.ends)
 
 
-def steps(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step]:
+def steps(world: World, rules: Rules, bounds: Bounds) -> Iterator[Step[World]]:
     """Every step possible now."""
     newcomer_due = True
     for who, one in enumerate(world.instances):
@@ -73,7 +61,7 @@ def put(world: World, who: int, one: Instance) -> World:
     return world._replace(instances=(*instances[:who], one, *instances[who + 1 :]))
 
 
-def _own_steps(world: World, who: int, one: Instance, rules: Rules, bounds: Bounds) -> Iterator[Step]:
+def _own_steps(world: World, who: int, one: Instance, rules: Rules, bounds: Bounds) -> Iterator[Step[World]]:
     """Yield what one instance can do, and what can happen to it."""
     if one.call is not None:
         yield Step(who, f"hears of its {one.call.kind}", put(world, who, received(who, one, one.call, rules)))
@@ -97,7 +85,7 @@ def _own_steps(world: World, who: int, one: Instance, rules: Rules, bounds: Boun
             yield from _swaps(world, who, move, move.new, rules)
 
 
-def _swaps(world: World, who: int, move: Move, new: Head, rules: Rules) -> Iterator[Step]:
+def _swaps(world: World, who: int, move: Move, new: Head, rules: Rules) -> Iterator[Step[World]]:
     """Yield what becomes of a swap: it succeeds, or it is on its way while its sender gives up or dies."""
     one, kind = move.then, move.kind
     after, fault = change(world, who, kind, new, rules)
@@ -117,7 +105,7 @@ def _swaps(world: World, who: int, move: Move, new: Head, rules: Rules) -> Itera
         yield Step(who, f"sends {kind}, crashes", put(late, who, GONE), unlucky=True)
 
 
-def _asked_of_writer(world: World, who: int, one: Instance, rules: Rules, bounds: Bounds) -> Iterator[Step]:
+def _asked_of_writer(world: World, who: int, one: Instance, rules: Rules, bounds: Bounds) -> Iterator[Step[World]]:
     """Yield what a writer is asked for: to end, or to take a write."""
     if world.ends:
         ending = one._replace(mode="closing", leaving=True, capture=None)
@@ -129,7 +117,7 @@ def _asked_of_writer(world: World, who: int, one: Instance, rules: Rules, bounds
         yield Step(who, "takes a write", after)
 
 
-def _write_steps(world: World, who: int, one: Instance, rules: Rules) -> Iterator[Step]:
+def _write_steps(world: World, who: int, one: Instance, rules: Rules) -> Iterator[Step[World]]:
     """Yield how a client's write goes on."""
     write = one.write
     assert write is not None
@@ -164,3 +152,17 @@ def _older(one: Instance, rules: Rules) -> Instance:
         call=call,
         ill=one.ill or silent,
     )
+
+
+def lives(world: World, who: int) -> bool:
+    """Say whether an instance is there, and not on its way out."""
+    one = world.instances[who]
+    return one.mode not in {"unborn", "gone"} and not one.leaving
+
+
+def serves(world: World, who: int, bounds: Bounds) -> bool:
+    """Say whether `who` is the writer, or waits for a claim beyond the bound."""
+    head, one = world.head, world.instances[who]
+    if head.epoch >= bounds.epochs and (head.holder != who or head.clean):
+        return True  # the next claim lies beyond the bound
+    return one.mode == "writer" and (head.holder, head.epoch) == (who, one.epoch) and not head.clean

@@ -1,13 +1,30 @@
 """Breadth-first search over every reachable world, for the shortest way to a broken invariant.
 
-Owns exploration and traces; knows nothing of the protocol but its steps.
+Owns exploration and traces, for every model; knows nothing of a protocol but its steps.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
-from tests.protocol.model import CLOCK, first_world, steps
-from tests.protocol.rules import Bounds, Rules
+CLOCK = -1
+"""Whose step it is when it is no instance's: the clock's, or the store's."""
+
+World = TypeVar("World", bound=Hashable)
+
+
+class Step(NamedTuple, Generic[World]):
+    """One step: who, what, the world after it, the invariant it broke, and whether it is bad luck."""
+
+    who: int
+    what: str
+    world: World
+    fault: str | None = None
+    unlucky: bool = False
+
+
+Steps = Callable[[World], Iterable[Step[World]]]
+"""Every step that is possible in a world."""
 
 Origin = tuple[int, int, str] | None
 """How a world was reached first: from which, by whose step, and which."""
@@ -29,20 +46,19 @@ class Result:
         return f"{self.states} states: {self.fault}, after {len(self.trace)} steps\n{lines}"
 
 
-def explore(rules: Rules, bounds: Bounds, opening: Iterable[str] = ()) -> Result:
-    """Visit every world within the bounds, nearest first; stop at the first broken invariant.
+def explore(first: World, steps: Steps[World], most: int, opening: Iterable[str] = ()) -> Result:
+    """Visit every world from `first`, nearest first, `most` at most; stop at the first broken invariant.
 
     `opening` names the first steps, so that a long way to a fault need not be searched from its beginning.
     """
     lines = list(opening)
-    first = first_world(bounds)
     for line in lines:
-        first = next(step.world for step in steps(first, rules, bounds) if line_of(step.who, step.what) == line)
+        first = next(step.world for step in steps(first) if line_of(step.who, step.what) == line)
     worlds = [first]
     origins: list[Origin] = [None]
     seen = {first}
     for at, world in enumerate(worlds):  # grows while it is walked
-        for step in steps(world, rules, bounds):
+        for step in steps(world):
             if step.fault is not None:
                 way = [*lines, *trace(origins, at), line_of(step.who, step.what)]
                 return Result(len(worlds), step.fault, way)
@@ -50,7 +66,7 @@ def explore(rules: Rules, bounds: Bounds, opening: Iterable[str] = ()) -> Result
                 seen.add(step.world)
                 worlds.append(step.world)
                 origins.append((at, step.who, step.what))
-        if len(worlds) > bounds.states:
+        if len(worlds) > most:
             return Result(len(worlds), complete=False)
     return Result(len(worlds))
 
