@@ -25,6 +25,7 @@ class Outcome(StrEnum):
 
     APPLIED = "applied"
     REFUSED = "refused"  # the engine says no, yet part of a batch may have been applied
+    DENIED = "denied"  # as refused, for a reason that is not in the data: who asks, or how often
     UNTOUCHED = "untouched"  # it never got as far as the data: no such thing, no such right, no such route
     UNANSWERED = "unanswered"  # cut, timed out or failed inside: may have been applied
 

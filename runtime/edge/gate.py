@@ -163,8 +163,9 @@ class Gate:
         if outcome is Outcome.UNTOUCHED or write.effect is Effect.NOTHING:
             return
         changed_anything = True
+        refused = outcome in {Outcome.REFUSED, Outcome.DENIED}
         match write.effect:
-            case Effect.UNKNOWN if outcome is Outcome.REFUSED:
+            case Effect.UNKNOWN if refused:
                 changed_anything = False
             case Effect.UNKNOWN:
                 self._everything += 1
@@ -172,7 +173,7 @@ class Gate:
                 self._everything += 1
             case Effect.CATALOG:
                 self._catalog += 1
-            case Effect.REPLACE if outcome is not Outcome.REFUSED and write.collection is not None:
+            case Effect.REPLACE if not refused and write.collection is not None:
                 self._replaced[write.collection] += 1
             case Effect.RECOVER if write.collection is not None:
                 self._replaced[write.collection] += 1

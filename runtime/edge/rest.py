@@ -48,6 +48,8 @@ _HOP_BY_HOP: Final = frozenset(
 _NEVER_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # Not 403 and 404: in a batch they may be the answer to a later operation, the earlier ones applied.
 _NOT_REACHED: Final = frozenset({401, 405, 413})
+# Said of the data: the same write would be refused again.
+_REFUSED: Final = frozenset({400, 404, 409, 422})
 
 
 def rest_app(gate: Gate, upstream: str, resolve: Callable[[str], str]) -> web.Application:
@@ -112,7 +114,9 @@ def outcome_of(status: int) -> Outcome:
         return Outcome.APPLIED
     if status in _NOT_REACHED:
         return Outcome.UNTOUCHED
-    return Outcome.REFUSED if 400 <= status < 500 else Outcome.UNANSWERED
+    if status in _REFUSED:
+        return Outcome.REFUSED
+    return Outcome.DENIED if 400 <= status < 500 else Outcome.UNANSWERED
 
 
 class _Exchange:

@@ -6,7 +6,7 @@ collection's name.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Final
 
 import grpc
@@ -52,10 +52,9 @@ _REFUSED: Final = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
+_DENIED: Final = frozenset({grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 # Written by gRPC itself on both sides.
 _NOT_CARRIED: Final = frozenset(
     {
@@ -76,6 +75,8 @@ def outcome_of(code: grpc.StatusCode) -> Outcome:
         return Outcome.APPLIED
     if code in _NOT_REACHED:
         return Outcome.UNTOUCHED
+    if code in _DENIED:
+        return Outcome.DENIED
     return Outcome.REFUSED if code in _REFUSED else Outcome.UNANSWERED
 
 
@@ -121,13 +122,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         forward = self._channel.unary_unary(method)
 
         async def carry(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            call = asyncio.create_task(self._through(classify_rpc(method, request), method, forward, request, context))
-            self._under_way.add(call)
-            call.add_done_callback(self._done)
+            through = self._through(classify_rpc(method, request), method, forward, request, context)
             try:
-                # A client that goes away does not cancel its call: the write may be applied all the same, and what
-                # becomes of it has to be known.
-                return await asyncio.shield(call)
+                return await (through if self._gate.recorder is None else self._to_its_end(through))
             except Refused as refused:
                 retry = (("retry-after", str(refused.retry_after)),)
                 await context.abort(grpc.StatusCode.UNAVAILABLE, refused.reason, retry)
@@ -136,6 +133,13 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             raise AssertionError("abort always raises")
 
         return carry
+
+    async def _to_its_end(self, through: Coroutine[None, None, bytes]) -> bytes:
+        """Carry a call to its end though its client goes away: it may be applied, and the journal has to know."""
+        call = asyncio.create_task(through)
+        self._under_way.add(call)
+        call.add_done_callback(self._done)
+        return await asyncio.shield(call)
 
     def _done(self, call: asyncio.Task[bytes]) -> None:
         self._under_way.discard(call)

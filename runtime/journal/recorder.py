@@ -205,7 +205,10 @@ class RecordedTurn:
             raise
 
     def give_up(self, outcome: Outcome) -> None:
-        """Record a refused write too, to be refused again: a part of it may have been applied."""
+        """Record a refused write too, to be refused again: a part of it may have been applied.
+
+        Not one that was denied: with another key, or at another time, it would not be.
+        """
         effect = self._granted.write.effect
         recordable = self._sent.body is not None and effect not in _NOT_REPEATABLE
         if outcome is Outcome.REFUSED and recordable:

@@ -3,6 +3,7 @@
 Owns the two transports and what an answer means for a replay. Decides no order.
 """
 
+import asyncio
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -11,11 +12,14 @@ import grpc
 from yarl import URL
 
 from runtime.edge.effects import Outcome
+from runtime.edge.rest import outcome_of as outcome_of_status
 from runtime.edge.rpc import CHANNEL_OPTIONS, outcome_of
 from runtime.errors import EngineError
 from runtime.journal.requests import Call
 from runtime.settings import Settings
 
+# A collection's strict mode may limit writes a minute.
+_LIMITED_SECONDS = 1.0
 # A payload index over all points takes its time; the start-up as a whole has its own bounds.
 _LONGEST_SECONDS = 600.0
 
@@ -56,25 +60,36 @@ class Sender:
         await self._session.close()
 
     async def send(self, call: Call) -> None:
-        """Have Qdrant do it. Raises Refusal, EngineError when there is no answer."""
-        await (self._rest(call) if call.transport == "rest" else self._rpc(call))
+        """Have Qdrant do it, as often as it lets us. Raises Refusal, EngineError when there is no answer."""
+        try:
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                while not await (self._rest(call) if call.transport == "rest" else self._rpc(call)):
+                    await asyncio.sleep(_LIMITED_SECONDS)
+        except TimeoutError as error:
+            raise EngineError(f"Qdrant limits the rate of writes below what {call.path} takes") from error
 
-    async def _rest(self, call: Call) -> None:
+    async def _rest(self, call: Call) -> bool:
         url = URL(f"http://127.0.0.1:{self._settings.qdrant_http_port}{call.path}", encoded=True)
         try:
             async with self._session.request(call.method, url, data=call.body) as answer:
                 text = await answer.text()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise EngineError(f"Qdrant did not answer {call.method} {call.path}: {error!r}") from error
-        if 400 <= answer.status < 500:
+        if answer.status == 429:
+            return False
+        if outcome_of_status(answer.status) is Outcome.REFUSED:
             raise Refusal(text[:500])
         if answer.status >= 300:
             raise EngineError(f"Qdrant answered {call.method} {call.path} with {answer.status}: {text[:500]}")
+        return True
 
-    async def _rpc(self, call: Call) -> None:
+    async def _rpc(self, call: Call) -> bool:
         try:
             await self._channel.unary_unary(call.path)(call.body, timeout=_LONGEST_SECONDS, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            if outcome_of(error.code()) in {Outcome.REFUSED, Outcome.UNTOUCHED}:
+            if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                return False
+            if outcome_of(error.code()) is Outcome.REFUSED:
                 raise Refusal(f"{error.code().name}: {error.details()}") from error
             raise EngineError(f"Qdrant did not answer {call.path}: {error.code().name}: {error.details()}") from error
+        return True
