@@ -4,6 +4,7 @@ Owns the table of routes with the right each needs, and what a failure becomes. 
 `metrics` and `page`.
 """
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -16,7 +17,6 @@ from runtime.api.control import Control
 from runtime.api.going_back import GoingBack
 from runtime.api.google_tokens import CertificatesUnavailable, GoogleTokens
 from runtime.api.limits import Limits, TooMany
-from runtime.api.metrics import Metrics
 from runtime.api.overview import Overview
 from runtime.api.page import Page
 from runtime.api.probes import Probes
@@ -50,12 +50,12 @@ def agent_app(instance: Instance, settings: Settings, *, tokens: GoogleTokens | 
     guard = _Guard(Access(settings, tokens or GoogleTokens(settings)), Limits())
     probes, control = Probes(instance, settings), Control(instance, settings)
     overview = Overview(instance.lineage.repository)
-    metrics, page = Metrics(instance, settings, overview), Page(instance, settings, overview)
+    page = Page(instance, settings, overview)
     app.router.add_get(contract.HEALTH_ROUTE, probes.health)
     app.router.add_get(contract.STARTUP_ROUTE, probes.startup)
     app.router.add_get(contract.LIVE_ROUTE, probes.live)
     app.router.add_get(contract.STATUS_ROUTE, guard(Right.LOOK, page.status))
-    app.router.add_get(contract.METRICS_ROUTE, guard(Right.LOOK, metrics.scrape))
+    app.router.add_get(contract.METRICS_ROUTE, guard(Right.LOOK, _scrape(instance, settings, overview)))
     app.router.add_get(contract.BACKUPS_ROUTE, guard(Right.LOOK, control.backups))
     app.router.add_get(contract.BACKUPS_ROUTE + "/{identifier}", guard(Right.LOOK, control.backup))
     going_back = GoingBack(instance, settings)
@@ -63,6 +63,20 @@ def agent_app(instance: Instance, settings: Settings, *, tokens: GoogleTokens | 
     app.router.add_post(contract.SNAPSHOT_ROUTE, guard(Right.ACT, control.snapshot))
     app.router.add_post(contract.VERIFY_ROUTE, guard(Right.ACT, control.verify))
     return app
+
+
+def _scrape(instance: Instance, settings: Settings, overview: Overview) -> Handler:
+    @functools.cache
+    def made() -> Handler:
+        # Not before somebody asks: importing it is a tenth of an instance's start.
+        from runtime.api.metrics import Metrics  # noqa: PLC0415
+
+        return Metrics(instance, settings, overview).scrape
+
+    async def scrape(request: web.Request) -> web.StreamResponse:
+        return await made()(request)
+
+    return scrape
 
 
 class _Guard:
