@@ -49,7 +49,7 @@ class Machine:
     def __init__(self, bucket: WatchedBucket, name: str, storage: Path, plan: Plan = no_faults) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, ProcessLoop)
-        self.process = Process(loop, name, rate=1.0, offset=0.0, wall_offset=0.0)
+        self.process = Process(loop, name, rate=1.0, offset=0.0)
         self.store = ModelStore(bucket, name, plan=plan, list_page=5)
         self.repository = Repository(self.store)
         self.settings = settings_for(storage)

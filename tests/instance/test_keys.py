@@ -5,9 +5,13 @@ from pathlib import Path
 import httpx
 import psutil
 
+from runtime.edge import rest_routes
 from tests.support.instances import Fleet
 from tests.support.workload import of
 
+PATIENT = {"HANDOVER_TIMEOUT_SECONDS": "10"}
+# What Qdrant answers to anybody: its version, and whether it is there.
+OPEN = {"", "healthz", "livez", "readyz"}
 KEY = "key-that-writes-4711"
 READ_ONLY = "key-that-reads-0815"
 
@@ -40,6 +44,31 @@ def test_data_and_control_need_the_key_and_health_does_not(fleet: Fleet) -> None
     second = fleet.start(QDRANT_API_KEY=KEY, QDRANT_READ_ONLY_API_KEY=READ_ONLY)
     counted = second.ask("POST", of("c", "points/count"), {"exact": True}, headers={"api-key": KEY})
     assert counted.json()["result"]["count"] == 1
+
+
+def test_no_route_of_qdrant_is_open_without_the_key_nor_writes_with_the_one_for_reading(fleet: Fleet) -> None:
+    """Every route there is, and twisted forms of each: snapshots, recovery, telemetry and metrics included."""
+    instance = fleet.start(QDRANT_API_KEY=KEY, QDRANT_READ_ONLY_API_KEY=READ_ONLY, **PATIENT)
+    full = {"api-key": KEY}
+    schema = {"vectors": {"size": 2, "distance": "Dot"}}
+    points = {"points": [{"id": number, "vector": [1, 1]} for number in range(5)]}
+    assert instance.ask("PUT", of("c"), schema, headers=full).status_code == 200
+    assert instance.ask("PUT", of("c", "points?wait=true"), points, headers=full).status_code == 200
+    opened, wrote = [], []
+    for route in rest_routes.ROUTES:
+        plain = route.path.replace("{c}", "c").replace("**", "x").replace("*", "0")
+        for path in (plain, f"/{plain}", f"{plain}/", f"{plain}?api_key={KEY}", plain.replace("/c", "/%63")):
+            if path.split("?")[0].strip("/") not in OPEN and not plain.startswith("/dashboard"):
+                for headers in ({}, {"api-key": "wrong"}, {"authorization": f"Basic {KEY}"}):
+                    status = instance.ask(route.method, path, headers=headers).status_code
+                    opened += [(route.method, path, status)] if status < 400 else []
+            if route.effect is not None:
+                status = instance.ask(route.method, path, points, headers={"api-key": READ_ONLY}).status_code
+                wrote += [(route.method, path, status)] if status < 400 else []
+    assert opened == []
+    assert wrote == []
+    counted = instance.ask("POST", of("c", "points/count"), {"exact": True}, headers=full)
+    assert counted.json()["result"]["count"] == 5
 
 
 def test_no_key_is_seen_in_logs_arguments_health_or_files(fleet: Fleet) -> None:

@@ -48,11 +48,15 @@ class StillEdge:
     def __init__(self) -> None:
         self.haproxy = Child("proxy")
 
+        self.reads_pass = False
+
     async def open_reads(self) -> None:
         """Let reads through."""
+        self.reads_pass = True
 
     async def close_reads(self) -> None:
         """Turn reads away."""
+        self.reads_pass = False
 
 
 class Container:
@@ -67,12 +71,15 @@ class Container:
         self.gate = Gate()
         self.applied: dict[str, int | None] = {}
         self.ended = asyncio.Event()
+        self.refused_with = ""
         self.told_to_end_at = float("-inf")
         self.promised_seconds = settings.backup_max_age_seconds + _SLACK_SECONDS
         self._settings = settings
         self._judge = judge
         self._rng = rng
         self._edge = StillEdge()
+        # Of its own, so that it changes nothing else that a seed draws.
+        self._wall = random.Random(process.name)
         repository = Repository(bucket_store)
         lineage = Lineage(
             repository,
@@ -98,6 +105,11 @@ class Container:
         )
         judge.containers[self.name] = self
         self.life = process.spawn(self._live())
+
+    @property
+    def reads_pass(self) -> bool:
+        """Whether reads reach the engine, and it runs."""
+        return self._edge.reads_pass and self.engine.running
 
     @property
     def alive(self) -> bool:
@@ -142,15 +154,21 @@ class Container:
 
     async def _write(self, collection: str, write: str) -> None:
         """Pass the gate as a request does, and tell the judge when it would be answered."""
-        passing = Write(Effect.POINTS, collection)
-        with contextlib.suppress(Refused, EngineError):
+        makes = collection not in self.engine.disk
+        passing = Write(Effect.REPLACE if makes else Effect.POINTS, collection)
+        try:
             async with passage(self.gate, passing, str, SENT) as state:
                 await asyncio.sleep(0.03 * self._rng.random())
                 slowly = self._rng.random() < 0.1
-                self.engine.apply(collection, write)
+                self.engine.apply(collection, write, makes=makes)
                 self.applied[write] = self.instance.lineage.epoch
                 await asyncio.sleep((3.0 if slowly else 0.03) * self._rng.random())
                 state.outcome = Outcome.APPLIED
+        except Refused as refused:
+            self.refused_with = refused.reason
+        except EngineError:
+            return
+        else:
             if not self.process.dead:
                 self._judge.acknowledge(self, write, asyncio.get_running_loop().time())
 
@@ -160,12 +178,12 @@ class Container:
             await self.instance.writing.save("api")
 
     def _wall_clock(self) -> dt.datetime:
-        """Return a wall clock that may be a day off, as no part of the protocol may notice."""
-        seconds = asyncio.get_running_loop().time() + self.process.wall_offset
+        """Return a wall clock that jumps by up to a day, either way, whenever somebody looks: nobody may notice."""
+        seconds = asyncio.get_running_loop().time() + self._wall.uniform(-86_400, 86_400)
         return dt.datetime(2026, 6, 15, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
 
 
-def settings_for(storage: Path) -> Settings:
+def settings_for(storage: Path, **others: str) -> Settings:
     """Return the settings of every simulated container: the product's relations between times, all shorter."""
     return Settings.from_env(
         {
@@ -176,6 +194,7 @@ def settings_for(storage: Path) -> Settings:
             "BACKUP_QUIET_SECONDS": "0.4",
             "BACKUP_MAX_AGE_SECONDS": "1.5",
             "SHUTDOWN_BUDGET_SECONDS": "8",
+            **others,
         }
     )
 

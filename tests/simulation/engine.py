@@ -86,9 +86,11 @@ class SimulatedEngine:
         if self.child is not None and self.child.running:
             self.child.exited.set_result(-9)
 
-    def apply(self, collection: str, write: str) -> None:
-        """Take a write. Raises EngineError when it does not run."""
+    def apply(self, collection: str, write: str, *, makes: bool) -> None:
+        """Take a write; one that `makes` its collection needs none. Raises EngineError when it does not run."""
         self._must_run()
+        if collection not in self.disk and not makes:
+            raise EngineError(f"there is no collection {collection!r}")
         self.disk.setdefault(collection, set()).add(write)
 
     async def version(self) -> str:

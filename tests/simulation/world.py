@@ -111,7 +111,6 @@ class World:
             f"i{self._made}",
             rate=rng.uniform(0.95, 1.05),
             offset=rng.uniform(0, 1e6),
-            wall_offset=rng.uniform(-86_400, 86_400),
         )
         store = NetworkStore(self._bucket, process, self._weather, rng)
         container = Container(process, store, self._settings, self.judge, rng)

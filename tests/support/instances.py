@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -223,8 +223,11 @@ class Fleet:
         """The directory that is the bucket, where it is one."""
         return Path(self.settings["BACKUP_URL"].removeprefix("file://"))
 
-    def start(self, *, role: str | None = "writer", **settings: str) -> Instance:
-        """Start an instance on an empty disk; wait for its role unless that is None."""
+    def start(self, *, role: str | None = "writer", inside: Sequence[str] = (), **settings: str) -> Instance:
+        """Start an instance on an empty disk; wait for its role unless that is None.
+
+        `inside`: a program and its arguments that become the instance once they have made its surroundings.
+        """
         name = f"instance-{len(self.instances) + 1}"
         folder = self.folder / name
         folder.mkdir()
@@ -239,7 +242,7 @@ class Fleet:
             "QDRANT_STORAGE_DIR": str(folder / "storage"),
             **settings,
         }
-        instance = self._run(folder, [sys.executable, "-m", "runtime", "serve"], values)
+        instance = self._run(folder, [*inside, sys.executable, "-m", "runtime", "serve"], values)
         return instance.wait_for(role) if role else instance
 
     def engine(self, storage: Path) -> Instance:

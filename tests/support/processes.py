@@ -19,14 +19,13 @@ NOBODY = contextvars.Context()
 class Process:
     """One process: its clocks are its own, and differ from the others'."""
 
-    def __init__(self, loop: "ProcessLoop", name: str, *, rate: float, offset: float, wall_offset: float) -> None:
+    def __init__(self, loop: "ProcessLoop", name: str, *, rate: float, offset: float) -> None:
         self.name = name
         self.dead = False
         self.frozen_until = 0.0
         self.last_frozen = float("-inf")
         self.parked: list[asyncio.Handle] = []
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.wall_offset = wall_offset
         self._loop = loop
         self._rate = rate
         self._offset = offset
