@@ -10,7 +10,8 @@ from typing import Final
 WIDTH: Final = 1000
 HEIGHT: Final = 100
 
-_MOST_BARS: Final = 30
+# Fewer bars than this do not grow wider: two must not look like a building.
+_LEAST_PLACES: Final = 14
 _GAP: Final = 0.25
 # A bar that stands for something is seen.
 _LEAST: Final = 2.0
@@ -40,7 +41,7 @@ def row(values: Sequence[tuple[float | None, str]], target: float | None = None)
     """Return a row for values in order of time, each with its words; None leaves a gap."""
     known = [value for value, _ in values if value is not None]
     top = max([*known, target or 0.0]) or 1.0
-    step = WIDTH / max(len(values), _MOST_BARS)
+    step = WIDTH / max(len(values), _LEAST_PLACES)
     left = WIDTH - step * len(values)
     bars = []
     for place, (value, words) in enumerate(values):
