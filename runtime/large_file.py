@@ -14,7 +14,7 @@ from runtime.repository.repository import Repository
 from runtime.run_sink import Progress, Target, explained
 
 PIECE_BYTES = 16 * 1024 * 1024
-_READ_BYTES = 1024 * 1024
+_READ_BYTES = 256 * 1024
 
 
 def is_large(target: Target) -> bool:

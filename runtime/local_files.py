@@ -15,7 +15,7 @@ from pathlib import Path
 from runtime.repository.manifest import FileEntry
 from runtime.run_sink import extents
 
-_HASH_CHUNK = 1024 * 1024
+_HASH_CHUNK = 256 * 1024
 
 
 def clear(storage: Path, targets: Mapping[Path, FileEntry], trusted: Mapping[Path, FileEntry]) -> set[Path]:
