@@ -101,3 +101,4 @@ lock-with:
 	@$(COMPILE) --group policy -o policy/requirements.txt
 	@$(COMPILE) --group runtime -c requirements/infra.txt -o requirements/runtime.txt
 	@$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/infra.txt -o requirements/dev.txt
+	@$(COMPILE) --group docs -c requirements/dev.txt -c requirements/infra.txt -o requirements/docs.txt
