@@ -64,8 +64,9 @@ mutations: setup ## plant each known bug of others and show that the tests catch
 	@$(BIN)/python -m tests.mutations $(ONLY)
 
 .PHONY: inventory
-inventory: setup ## renew what is generated from the infrastructure: Pulumi.yaml, option tables, inventories
+inventory: setup ## renew what is generated: Pulumi.yaml, tables of variables, options and costs, inventories
 	@$(BIN)/python -W ignore -m tests.infra.renew
+	@$(BIN)/python -m local.reference
 
 .PHONY: policy
 policy: ## the policy pack's own environment, for `pulumi preview --policy-pack policy`
