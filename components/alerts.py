@@ -72,7 +72,7 @@ def log_alerts(service: str, job: str, events: Mapping[str, str]) -> Sequence[Lo
         LogAlert(
             "Restore failed or fell back",
             "CRITICAL",
-            f"{log} AND {_any(events, 'restore_damaged', 'serve_failed', 'child_gave_up')}",
+            f"{log} AND {_any(events, 'restore_damaged', 'start_failed', 'serve_failed', 'child_gave_up')}",
             "An instance did not start, gave up, or started from an older backup than the newest.",
         ),
         LogAlert(

@@ -91,7 +91,11 @@ def sleeping_table() -> str:
     rows = ["| Used | Hours up a month | `small` | `small`, free tier | `medium` |", "|---|---|---|---|---|"]
     woken = WAKES_A_DAY * IDLE_HOURS * DAYS
     small, medium = Instance(SIZES["small"]), Instance(SIZES["medium"])
-    for used, hours in (("never; the schedule wakes it", woken), ("2 hours a day", 2 * DAYS), ("8 hours a day", 8 * DAYS)):
+    for used, hours in (
+        ("never; the schedule wakes it", woken),
+        ("2 hours a day", 2 * DAYS),
+        ("8 hours a day", 8 * DAYS),
+    ):
         rows.append(
             f"| {used} | {hours:.0f} | ${small.cost(hours):.2f} | ${small.cost_after_free(hours):.2f} "
             f"| ${medium.cost(hours):.2f} |"

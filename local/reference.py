@@ -3,7 +3,6 @@
 Owns where a table goes and how a row reads. A test compares the files with what this would write.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -36,10 +35,12 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 def renewed(page: str, text: str) -> str:
     """Return the page's text with its tables as the code has them. Raises ValueError where one has no place."""
     for name, table in PAGES[page].items():
-        section = re.compile(rf"(?s)(<!-- {name} -->\n).*?(<!-- /{name} -->)")
-        if not section.search(text):
-            raise ValueError(f"{page} has no place for the table {name!r}: <!-- {name} --> and <!-- /{name} -->")
-        text = section.sub(lambda found, written=table(): f"{found[1]}\n{written.strip()}\n\n{found[2]}", text)
+        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, found, rest = text.partition(opening)
+        _, ended, after = rest.partition(closing)
+        if not (found and ended):
+            raise ValueError(f"{page} has no place for the table {name!r}: {opening} and {closing}")
+        text = f"{before}{opening}\n\n{table().strip()}\n\n{closing}{after}"
     return text
 
 

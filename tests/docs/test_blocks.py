@@ -1,5 +1,6 @@
 """Every code block of the documentation is run, checked, or said to be only looked at."""
 
+import contextlib
 import json
 import os
 import re
@@ -45,7 +46,9 @@ def test_every_block_is_of_a_kind_that_something_looks_at(block: Block) -> None:
         case "yaml":
             yaml.safe_load(block.text)
         case "text":
-            typed = [line for line in block.text.splitlines() if re.match(r"\s*\$? ?(make|python|pulumi|gcloud) ", line)]
+            typed = [
+                line for line in block.text.splitlines() if re.match(r"\s*\$? ?(make|python|pulumi|gcloud) ", line)
+            ]
             assert typed == [], f"{block}: commands belong in `sh` (run) or `console` (checked)"
         case other:
             pytest.fail(f"{block}: {other or 'no language'} is of no kind; see tests/docs/test_blocks.py")
@@ -65,7 +68,7 @@ def test_what_is_not_run_can_be_typed(block: Block) -> None:
         ("python -m runtime list --limits 3", "No such option"),
         ("python -m runtime brew", "no command"),
         ("python -m runtime export", "Missing argument"),
-        ("pulumi config set sise small", "no key"),
+        ("pulumi config set height small", "no key"),
         ("pulumi stack output urls", "no output"),
         ("export BACKUP_URLS=gs://b", "no variable"),
         ("gcloud beta run", "neither checked nor known"),
@@ -155,10 +158,8 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page: str, served: dict[st
         said, _ = child.communicate(timeout=SECONDS)
     finally:
         # The page's own instance, where a block before its end failed.
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     assert child.returncode == 0, said
 
 
