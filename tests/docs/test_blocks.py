@@ -18,7 +18,7 @@ from tests.docs.pages import NAMES, ROOT, Block, blocks, inline_code
 from tests.support.instances import EMBEDDED, REAL_ENGINE, Fleet, environment, free_ports
 
 # What stands for what in a page that is run: the reader's machine is the tests' own.
-RUN = ("README.md", "docs/get-started.md", "docs/operations.md", "docs/runbooks.md", "docs/upgrade.md")
+RUN = ("README.md", "docs/get-started.md", "docs/operations.md")
 STARTS_ITS_OWN = ("docs/get-started.md",)
 RUN_ELSEWHERE = {"components/README.md": "tests/infra/test_docs.py runs its python blocks under the mocks"}
 SHELL, PYTHON = ("sh", "console"), "python"
