@@ -116,6 +116,15 @@ def request_table() -> str:
     return "\n".join(rows)
 
 
+def journal_table() -> str:
+    """Return the table of what a journal costs in requests, each write in an object of its own."""
+    rows = ["| Writes | Objects a month | A month |", "|---|---|---|"]
+    for every, name in ((60, "one a minute"), (10, "six a minute"), (1, "one a second"), (0.1, "ten a second")):
+        objects = HOURS * _SECONDS / every
+        rows.append(f"| {name} | {objects:,.0f} | ${objects * CLASS_A:,.2f} |")
+    return "\n".join(rows)
+
+
 def storage_table() -> str:
     """Return the table of what kept data costs."""
     rows = ["| In the bucket | A month |", "|---|---|"]
@@ -134,6 +143,7 @@ TABLES: Final = {
     "sizes": size_table,
     "sleeping": sleeping_table,
     "requests": request_table,
+    "journal": journal_table,
     "storage": storage_table,
     "tier-1": region_table,
 }

@@ -48,3 +48,8 @@ def test_the_page_says_when_prices_were_read() -> None:
     from tests.docs.pages import ROOT
 
     assert f"as of {cost.PRICES_READ}" in (ROOT / "docs" / "cost.md").read_text()
+
+
+def test_a_journal_costs_an_object_for_each_write() -> None:
+    """One write a second is 2,628,000 objects a month, at Cloud Storage's price for making one."""
+    assert "| one a second | 2,628,000 | $13.14 |" in cost.journal_table()
