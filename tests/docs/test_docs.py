@@ -31,6 +31,8 @@ def test_links_within_the_repository_lead_somewhere(page: str) -> None:
             continue
         path, _, fragment = link.partition("#")
         target = (ROOT / page).parent / path if path else ROOT / page
+        # GitHub's and Material's word for which of two pictures is shown.
+        fragment = fragment.removeprefix("gh-light-mode-only").removeprefix("gh-dark-mode-only")
         found = headings(str(target.resolve().relative_to(ROOT))) if fragment and target.exists() else []
         if not target.exists() or (fragment and fragment not in map(anchor, found)):
             broken.append(link)
