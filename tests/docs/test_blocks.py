@@ -20,7 +20,10 @@ from tests.support.instances import EMBEDDED, REAL_ENGINE, Fleet, environment, f
 # What stands for what in a page that is run: the reader's machine is the tests' own.
 RUN = ("README.md", "docs/get-started.md", "docs/operations.md")
 STARTS_ITS_OWN = ("docs/get-started.md",)
-RUN_ELSEWHERE = {"components/README.md": "tests/infra/test_docs.py runs its python blocks under the mocks"}
+RUN_ELSEWHERE = {
+    "components/README.md": "tests/infra/test_docs.py runs its python blocks under the mocks",
+    "docs/application.md": "tests/instance/test_application.py runs its python blocks",
+}
 SHELL, PYTHON = ("sh", "console"), "python"
 SECONDS = 90
 
