@@ -21,6 +21,11 @@ $(VENV)/.infra: requirements/infra.txt $(VENV)/.base
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/infra.txt
 	@touch $@
 
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.infra
+	@echo "Adding the documentation's packages to $(VENV) (once)…"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/docs.txt
+	@touch $@
+
 .PHONY: haproxy
 haproxy:
 	@if ! PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v haproxy >/dev/null; then \
@@ -31,7 +36,7 @@ haproxy:
 	fi
 
 .PHONY: setup
-setup: $(VENV)/.infra haproxy ## virtual environment and HAProxy
+setup: $(VENV)/.docs haproxy ## virtual environment and HAProxy
 
 .PHONY: demo
 demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENGINE=docker or QDRANT_BIN=… for a real engine)
@@ -64,8 +69,19 @@ mutations: setup ## plant each known bug of others and show that the tests catch
 	@$(BIN)/python -m tests.mutations $(ONLY)
 
 .PHONY: inventory
-inventory: setup ## renew what is generated from the infrastructure: Pulumi.yaml, option tables, inventories
+inventory: setup ## renew what is generated: Pulumi.yaml, tables of variables, options and costs, inventories
 	@$(BIN)/python -W ignore -m tests.infra.renew
+	@$(BIN)/python -m local.reference
+
+# The theme's notice about MkDocs 2 says nothing of this site.
+.PHONY: docs
+docs: setup ## build the documentation's site into build/site, strictly
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "build/site/index.html"
+
+.PHONY: screenshots
+screenshots: setup ## renew the pictures of the status page in docs/images (needs Chromium)
+	@$(BIN)/python -m tests.docs.screenshots
 
 .PHONY: policy
 policy: ## the policy pack's own environment, for `pulumi preview --policy-pack policy`
@@ -101,3 +117,4 @@ lock-with:
 	@$(COMPILE) --group policy -o policy/requirements.txt
 	@$(COMPILE) --group runtime -c requirements/infra.txt -o requirements/runtime.txt
 	@$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/infra.txt -o requirements/dev.txt
+	@$(COMPILE) --group docs -c requirements/dev.txt -c requirements/infra.txt -o requirements/docs.txt

@@ -6,6 +6,7 @@ is refused, and on the first deployment none has.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -41,6 +42,17 @@ class MetricAlert:
     absence_counts: bool = False
 
 
+def anchor(title: str) -> str:
+    """Return the anchor of an alert's section in docs/runbooks.md, as GitHub and MkDocs both make it of its heading."""
+    return re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.lower()))
+
+
+def documentation(title: str, advice: str, docs_url: str) -> str:
+    """Return what an alert tells: the advice, and where its runbook is (in this repository where no site is known)."""
+    where = f"{docs_url.rstrip('/')}/runbooks/" if docs_url else "docs/runbooks.md"
+    return f"{advice}\n\nWhat to do: {where}#{anchor(title)}"
+
+
 def revision_log(service: str) -> str:
     """Return the filter of what the container logs."""
     return f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}"'
@@ -60,7 +72,7 @@ def log_alerts(service: str, job: str, events: Mapping[str, str]) -> Sequence[Lo
         LogAlert(
             "Restore failed or fell back",
             "CRITICAL",
-            f"{log} AND {_any(events, 'restore_damaged', 'serve_failed', 'child_gave_up')}",
+            f"{log} AND {_any(events, 'restore_damaged', 'start_failed', 'serve_failed', 'child_gave_up')}",
             "An instance did not start, gave up, or started from an older backup than the newest.",
         ),
         LogAlert(
@@ -83,7 +95,7 @@ def metric_alerts(service: str, *, min_instances: int, startup_seconds: int) -> 
     count = f'{metric}/container/instance_count"'
     alerts = [
         MetricAlert(
-            "Memory above 80 %",
+            "Memory nearly full",
             "ERROR",
             f'{metric}/container/memory/utilizations"',
             "COMPARISON_GT",
@@ -91,7 +103,7 @@ def metric_alerts(service: str, *, min_instances: int, startup_seconds: int) -> 
             300,
             "ALIGN_PERCENTILE_99",
             "REDUCE_MAX",
-            "The container is killed at 100 %. Choose a larger size, a disk, or keep less data.",
+            "Above 80 %, and the container is killed at 100 %. Choose a larger size, a disk, or keep less data.",
         ),
         MetricAlert(
             "More than one instance",

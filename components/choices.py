@@ -96,7 +96,8 @@ class Timetable:
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Who is told, and whether a check from outside makes sense."""
+    """Who is told, where the runbooks are published, and whether a check from outside makes sense."""
 
     emails: tuple[str, ...]
+    docs_url: str
     uptime: bool

@@ -70,6 +70,7 @@ class StackConfig:
     kms_key: str
     monitoring: bool
     alert_emails: tuple[str, ...]
+    docs_url: str
     local_port: int
     local_agent_port: int
 
@@ -139,6 +140,7 @@ class StackConfig:
             kms_key=read.kms_key("kmsKey"),
             monitoring=read.boolean("monitoring", auto=prod),
             alert_emails=read.emails("alertEmails"),
+            docs_url=read.address("docsUrl"),
             local_port=read.integer("localPort", 1024, 65535),
             local_agent_port=read.integer("localAgentPort", 1024, 65535),
         )
@@ -247,7 +249,7 @@ class StackConfig:
     def watch(self) -> Watch:
         """Who is told; a check from outside must reach the service, and would keep one at zero awake."""
         uptime = self.monitoring and self.ingress == "all" and self.min_instances > 0
-        return Watch(emails=self.alert_emails, uptime=uptime)
+        return Watch(emails=self.alert_emails, docs_url=self.docs_url, uptime=uptime)
 
     @property
     def extra_apis(self) -> tuple[str, ...]:

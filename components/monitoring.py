@@ -10,7 +10,15 @@ from typing import Final
 import pulumi
 from pulumi_gcp import logging, monitoring
 
-from components.alerts import LogAlert, MetricAlert, log_alerts, metric_alerts, revision_log
+from components.alerts import (
+    LogAlert,
+    MetricAlert,
+    anchor,
+    documentation,
+    log_alerts,
+    metric_alerts,
+    revision_log,
+)
 from components.choices import Place, Serving, Watch
 from components.dashboard import dashboard_json
 
@@ -127,16 +135,17 @@ class Monitoring(pulumi.ComponentResource):
         condition: monitoring.AlertPolicyConditionArgs,
         strategy: monitoring.AlertPolicyAlertStrategyArgs,
     ) -> None:
-        slug = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
         monitoring.AlertPolicy(
-            f"{self._name}-{slug}",
+            f"{self._name}-{anchor(title)}",
             project=self._args.place.project,
             display_name=f"Qdrant {self._args.place.names.service}: {title}",
             combiner="OR",
             conditions=[condition],
             severity=severity,
             alert_strategy=strategy,
-            documentation=monitoring.AlertPolicyDocumentationArgs(content=advice, mime_type="text/markdown"),
+            documentation=monitoring.AlertPolicyDocumentationArgs(
+                content=documentation(title, advice, self._args.watch.docs_url), mime_type="text/markdown"
+            ),
             notification_channels=self._channels,
             user_labels=self._args.place.labels,
             opts=self._child,

@@ -99,6 +99,12 @@ SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
     "Monitoring": (
         Option("monitoring", AUTO, "true: metrics, dashboard and alerts. auto: true in prod."),
         Option("alertEmails", "", "Who is told, comma-separated."),
+        Option(
+            "docsUrl",
+            "",
+            "Where you publish the site that `make docs` builds: alerts then link to their runbooks there. "
+            "Empty: they name the page in this repository.",
+        ),
     ),
     "On your own machine": (
         Option("localPort", "8080", "Port of Qdrant on this machine (environment local)."),

@@ -140,6 +140,13 @@ class Reader:
                 self._problem(key, f"{entry!r} is not a mail address", "you@example.com")
         return entries
 
+    def address(self, key: str) -> str:
+        """Return the address of a site, or nothing."""
+        text = self.text(key)
+        if text and not re.fullmatch(r"https://[^\s/?#]+(?:/[^\s?#]*)?", text):
+            self._problem(key, "must be the https:// address of a site", "https://docs.example.com/qdrant")
+        return text
+
     def names(self, key: str) -> tuple[str, ...]:
         """Return collection names."""
         entries = self.listed(key)

@@ -3,14 +3,14 @@
 Owns where a table goes and how a row reads. A test compares the files with what this would write.
 """
 
-import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
+from local import cost
 from runtime.settings import Settings
 
-_CONFIGURATION = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
-_SECTION = re.compile(r"(?s)(<!-- environment -->\n).*?(<!-- /environment -->)")
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def environment_table() -> str:
@@ -26,10 +26,24 @@ def environment_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def renewed(text: str) -> str:
-    """Return the page with its table as the code has it."""
-    return _SECTION.sub(lambda found: f"{found[1]}{environment_table()}{found[2]}", text)
+PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "configuration.md": {"environment": environment_table},
+    "cost.md": cost.TABLES,
+}
+
+
+def renewed(page: str, text: str) -> str:
+    """Return the page's text with its tables as the code has them. Raises ValueError where one has no place."""
+    for name, table in PAGES[page].items():
+        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+        before, found, rest = text.partition(opening)
+        _, ended, after = rest.partition(closing)
+        if not (found and ended):
+            raise ValueError(f"{page} has no place for the table {name!r}: {opening} and {closing}")
+        text = f"{before}{opening}\n\n{table().strip()}\n\n{closing}{after}"
+    return text
 
 
 if __name__ == "__main__":
-    _CONFIGURATION.write_text(renewed(_CONFIGURATION.read_text()))
+    for name in PAGES:
+        (_DOCS / name).write_text(renewed(name, (_DOCS / name).read_text()))

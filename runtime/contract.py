@@ -73,6 +73,7 @@ EVENTS: Final = {
     "store_failing": "store.failing",
     "writes_unsaved": "shutdown.unsaved",
     "restore_damaged": "restore.damaged",
+    "start_failed": "start.failed",
     "serve_failed": "serve.failed",
     "child_gave_up": "child.gave_up",
     "writer_fenced": "writer.fenced",

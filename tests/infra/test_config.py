@@ -56,6 +56,8 @@ WRONG = [
     ("backupMaxAgeSeconds", "0", "from 5 to 3600"),
     ("alertEmails", "nobody", "not a mail address"),
     ("alertEmails", "ops@acme.example", "no alerts"),
+    ("docsUrl", "docs.acme.example", "https:// address"),
+    ("docsUrl", "https://docs.acme.example/#top", "https:// address"),
     ("collections", "docs/2024", "collection's name"),
     ("localAgentPort", "8080", "pulumi config set localAgentPort 8081"),
     ("billing", "request", "backups and hand-overs would not run"),
