@@ -43,6 +43,10 @@ SERVICE_ACCESS: Final = "SERVICE_ACCESS"
 RUNTIME_ENVIRONMENT: Final = "RUNTIME_ENVIRONMENT"
 LOG_LEVEL: Final = "LOG_LEVEL"
 
+# Cloud Run sets one of them in every container: of a service, of a job. Nobody else does.
+IN_A_SERVICE: Final = "K_SERVICE"
+IN_A_JOB: Final = "CLOUD_RUN_JOB"
+
 # Cloud Run sets PORT itself and refuses a service that does; the agent's port is ours.
 DEFAULT_PORT: Final = 8080
 DEFAULT_AGENT_PORT: Final = 8081

@@ -193,8 +193,11 @@ class Settings:
         return self.backup_url or f"gs://{self.bucket_name}"
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read and check every variable. An empty value counts as not set. Raises ConfigError with all problems."""
+    def from_env(cls, environment: Mapping[str, str], *, serves: bool = True) -> "Settings":
+        """Read and check every variable. An empty value counts as not set. Raises ConfigError with all problems.
+
+        `serves`: whether clients will be let in; what does not serve needs no key, also in production.
+        """
         values: dict[str, Any] = {}
         problems: list[str] = []
         for item in fields(cls):
@@ -207,7 +210,7 @@ class Settings:
             except ValueError as error:
                 shown = "its value" if item.metadata["secret"] else f"{text!r}"
                 problems.append(f"{variable}: {shown} is wrong: {error}")
-        problems += conflicts(values, environment)
+        problems += conflicts(values, environment, serves=serves)
         if problems:
             raise ConfigError(
                 f"{len(problems)} setting(s) are wrong:\n  " + "\n  ".join(sorted(problems)),
