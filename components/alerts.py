@@ -62,7 +62,7 @@ def log_alerts(services: Sequence[str], scheduled: str, events: Mapping[str, str
     `scheduled`: the filter of a scheduled backup that failed, empty where none is scheduled.
     """
     log = revision_log(*services)
-    late = f"{log} AND {_any(events, 'backup_failed', 'store_failing', 'writes_unsaved')}"
+    late = f"{log} AND {_any(events, 'backup_failed', 'journal_failing', 'store_failing', 'writes_unsaved')}"
     return (
         LogAlert(
             "Backup failed or too old",

@@ -1,7 +1,8 @@
 """The configuration of a stack: read once, checked whole, frozen.
 
 Owns the rules of single values; rules between values are in `components.consistency`, the keys and their
-defaults in `components.options`, what the parts of a stack are handed in `components.views`. Nothing else in this program reads `pulumi.Config`.
+defaults in `components.options`, what the parts of a stack are handed in `components.views`. Nothing else in
+this program reads `pulumi.Config`.
 """
 
 from collections.abc import Mapping

@@ -47,8 +47,8 @@ class Container(Protocol):
         """The one object that it overwrites."""
 
     @property
-    def SYNC_FOLDER(self) -> str:
-        """Where a pull keeps what it alone overwrites."""
+    def SYNC_LEASE_OBJECT(self) -> str:
+        """What lets one pull run at a time: overwritten, by pulls alone."""
 
     @property
     def VERIFIED_FOLDER(self) -> str:

@@ -33,7 +33,7 @@ class Grant:
 def grants(container: Container, prefix: str, roles: Collection[str]) -> list[Grant]:
     """Return what the accounts of these roles may do; roles that are not there are left out."""
     head = f"{prefix}/{container.HEAD_OBJECT}"
-    synced = f"{prefix}/{container.SYNC_FOLDER}/"
+    lease = f"{prefix}/{container.SYNC_LEASE_OBJECT}"
     every = [
         Grant("writer-reads", "runtime", Right.READ),
         Grant("writer-adds", "runtime", Right.ADD),
@@ -49,7 +49,7 @@ def grants(container: Container, prefix: str, roles: Collection[str]) -> list[Gr
         ),
         Grant("syncer-reads", "sync", Right.READ),
         Grant("syncer-adds", "sync", Right.ADD, below=[f"{prefix}/"]),
-        Grant("syncer-replaces-its-own", "sync", Right.REMOVE, exactly=[head], below=[synced]),
+        Grant("syncer-replaces-head", "sync", Right.REMOVE, exactly=[head, lease]),
         Grant("readers-read", "reader", Right.READ),
     ]
     return [grant for grant in every if grant.role in roles]

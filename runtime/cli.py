@@ -31,6 +31,8 @@ from runtime.commands.terminal import (
 from runtime.commands.verify import verify
 from runtime.errors import ConfigError, NothingThere, RuntimeFailure
 
+_MAY_FIND_NOTHING = ("verify", "prune")
+
 
 @click.group(epilog=EXIT_CODES)
 def cli() -> None:
@@ -159,10 +161,14 @@ def _fail(failure: RuntimeFailure, arguments: Sequence[str]) -> int:
 
 
 def _end_of_job(arguments: Sequence[str], status: int) -> int:
-    """Log how a job ended, for the alert on it; to Cloud Run nothing but 0 is done, to us nothing to do is as well."""
+    """Log how a job ended, for the alert on it. To Cloud Run nothing but 0 is done.
+
+    On its first days a bucket has no backup to verify or to prune: nothing is wrong then. A source of a pull that
+    holds nothing is another matter.
+    """
     logs.configure_for_command()
     log, command = logs.get_logger(), " ".join(arguments)
-    if status == NothingThere.exit_code:
+    if status == NothingThere.exit_code and arguments[0] in _MAY_FIND_NOTHING:
         log.warning("job.nothing_to_do", message=f"There was nothing to do for {command}", command=command)
         return 0
     if status:

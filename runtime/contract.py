@@ -66,8 +66,9 @@ METRICS_ROUTE: Final = "/api/metrics"
 
 # The one object of the repository that is ever overwritten; the infrastructure grants the overwrite on this name alone.
 HEAD_OBJECT: Final = "HEAD"
-# What `sync` keeps beside the backups: overwritten, by its account alone.
+# What `sync` keeps beside the backups, and the lease that lets one run at a time: overwritten, by its account alone.
 SYNC_FOLDER: Final = "sync"
+SYNC_LEASE_OBJECT: Final = "sync/LEASE"
 # Folders of the repository below its prefix: the infrastructure grants deletion in them, to pruning alone.
 VERIFIED_FOLDER: Final = "verified"
 REPOSITORY_FOLDERS: Final = ("manifests", "packs", VERIFIED_FOLDER, "journal", "exports", SYNC_FOLDER)
@@ -77,7 +78,7 @@ DATA_DIR: Final = "/data"
 
 # What the jobs run: arguments of the image's program.
 DRILL_COMMAND: Final = ("verify", "--deep")
-SYNC_COMMAND: Final = ("sync", "pull")
+SYNC_COMMAND: Final = ("sync", "pull", "--unchanged-ok")
 
 # Events that somebody is told of, by the name in the log line's `event`.
 EVENTS: Final = {

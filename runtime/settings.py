@@ -156,6 +156,10 @@ class Settings:
     snapshot_dir: Path = _setting(
         contract.QDRANT_SNAPSHOT_DIR, Path, "./data/qdrant/snapshots", "Where stock snapshots are written."
     )
+    source_url: str | None = _setting(
+        contract.SOURCE_URL, form.engine_url, None, "The Qdrant that `sync pull` reads: `https://HOST:6333`."
+    )
+    source_api_key: str | None = _setting(contract.SOURCE_API_KEY, form.key, None, "Its key.", secret=True)
     allowed_callers: tuple[str, ...] = _setting(
         contract.ALLOWED_CALLERS, form.accounts, "", "Service accounts whose Google ID tokens may call `/api/*`."
     )

@@ -21,6 +21,7 @@ OBJECTS = {
 NAMES = (
     *OBJECTS,
     *(f"qdrant/{folder}/x" for folder in contract.REPOSITORY_FOLDERS),
+    f"qdrant/{contract.SYNC_LEASE_OBJECT}",
     *("elsewhere/packs/x", "qdrant/packs-of-others", "qdrant/verifiedx", "qdrant2/HEAD", "qdrant/HEAD/x"),
 )
 ACCOUNTS = ("runtime", "scheduler", "verify", "prune", "sync", "reader", "preview", "deploy")
@@ -42,12 +43,12 @@ def test_only_pruning_deletes_and_never_head(dev: Recorder) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_backup_is_deleted_by_anybody_but_pruning(prod: Recorder, name: str) -> None:
-    """Of all accounts only prune's may delete a backup; HEAD and what sync keeps for itself can be replaced."""
+    """Of all accounts only prune's may delete a backup; HEAD and the lease of pulls can be replaced."""
     deleting = {account for account in ACCOUNTS if "delete" in allowed(prod, f"qdrant-prod-{account}@", name)}
 
     if name == "qdrant/HEAD":
         assert deleting == {"runtime", "sync"}
-    elif name.startswith(f"qdrant/{contract.SYNC_FOLDER}/"):
+    elif name == f"qdrant/{contract.SYNC_LEASE_OBJECT}":
         assert deleting == {"prune", "sync"}
     else:
         backup = any(name.startswith(f"qdrant/{folder}/") for folder in contract.REPOSITORY_FOLDERS)
@@ -76,9 +77,9 @@ def test_readers_only_read(prod: Recorder, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pull_adds_below_the_prefix_and_replaces_head(prod: Recorder, name: str) -> None:
-    """Sync's account may do to backups what the instance's may, within the prefix, and replace what is its own."""
+    """Sync's account may do to backups what the instance's may, within the prefix, and replace its lease."""
     expected = {"get", "list"} | ({"create"} if name.startswith("qdrant/") else set())
-    replaces = name == "qdrant/HEAD" or name.startswith("qdrant/sync/")
+    replaces = name in ("qdrant/HEAD", "qdrant/sync/LEASE")
 
     assert allowed(prod, "qdrant-prod-sync@", name) == expected | ({"delete"} if replaces else set())
 
