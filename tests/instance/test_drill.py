@@ -144,13 +144,14 @@ def test_a_job_needs_no_key_in_production(tmp_path: Path) -> None:
     assert "QDRANT_API_KEY: is missing" in run_job(tmp_path / "job", settings, "serve").err
 
 
+@pytest.mark.timeout(320)  # an instance and two drills, each a start of Python and of an engine, beside other work
 def test_make_drill_tells_the_story_and_keeps_its_word() -> None:
     """`make drill` shows a drill that passes and one that finds the spoilt byte, and ends with 0 only then."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {"PATH": path, "QDRANT_BIN": REAL_ENGINE or str(EMBEDDED), "COLUMNS": "200"}
     told = subprocess.run(
         [sys.executable, "-m", "local.drill"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
     assert told.returncode == 0, told.stdout + told.stderr
@@ -164,7 +165,7 @@ def test_make_drill_on_a_bucket_ends_as_the_drill_does(fleet: Fleet) -> None:
     environment = {"PATH": path, "BACKUP_URL": f"file://{fleet.folder}/not-there"}
     told = subprocess.run(
         [sys.executable, "-m", "local.drill"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
 
     assert told.returncode == 6

@@ -12,7 +12,7 @@ from typing import Any
 from runtime import contract
 from tests.support.instances import environment, free_ports
 
-_SECONDS = 90.0
+_SECONDS = 110.0
 
 
 @dataclass(frozen=True)
