@@ -28,7 +28,7 @@ def task(recorder: Recorder, role: str) -> dict[str, Any]:
 def told(recorder: Recorder, role: str) -> dict[str, str]:
     """Return a job's environment; of a secret its name and version."""
     envs = task(recorder, role)["containers"][0]["envs"]
-    return {env["name"]: env.get("value", str(env.get("valueSource"))) for env in envs}
+    return {env["name"]: env.get("value", str(env.get("valueSource")).replace(" ", "")) for env in envs}
 
 
 @pytest.mark.parametrize("role", ROLES)
