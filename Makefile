@@ -42,6 +42,10 @@ setup: $(VENV)/.docs haproxy ## virtual environment and HAProxy
 demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENGINE=docker or QDRANT_BIN=… for a real engine)
 	@$(BIN)/python -m local.demo --engine "$(or $(ENGINE),auto)"
 
+.PHONY: drill
+drill: $(VENV)/.base haproxy ## restore the newest backup elsewhere and compare (BACKUP_URL=… for a bucket of yours)
+	@$(BIN)/python -m local.drill
+
 .PHONY: test
 test: setup ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)

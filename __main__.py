@@ -1,25 +1,16 @@
 """Qdrant on Cloud Run, its data kept by a bucket: what `pulumi up` makes, top to bottom."""
 
+from dataclasses import replace
+
 import pulumi
 import pulumi_gcp as gcp
 
-from components import (
-    apis,
-    bucket,
-    identities,
-    image,
-    local,
-    monitoring,
-    outputs,
-    scheduler,
-    secrets,
-    service,
-)
+from components import apis, bucket, identities, image, jobs, local, monitoring, outputs, scheduler, secrets, service
 from components.config import StackConfig
 from runtime import contract
 
 config = StackConfig.load()
-place, serving, watch = config.place(contract), config.serving, config.watch
+place, serving, plans, watch = config.place(contract), config.serving, config.jobs(contract), config.watch
 
 
 def on_this_machine() -> None:
@@ -32,48 +23,58 @@ def on_this_machine() -> None:
 
 
 def on_google_cloud() -> None:
-    """Declare who there is, what keeps the data, what serves it, what asks for backups, and who is told."""
+    """Declare who there is, what keeps the data, what serves it, what works beside it by the clock, and who is told."""
     google: list[pulumi.ProviderResource] = [gcp.Provider("gcp", project=place.project, region=place.region)]
     used = apis.ApisArgs(place=place, extra=config.extra_apis)
     enabled = apis.Apis("apis", used, pulumi.ResourceOptions(providers=google))
     then = pulumi.ResourceOptions(providers=google, depends_on=[enabled])
-
-    who = identities.IdentitiesArgs(place=place, delivery=config.delivery_accounts, uptime=watch.uptime)
+    who = identities.IdentitiesArgs(place=place, wanted=config.wanted_roles, uptime=watch.uptime)
     people = identities.Identities("identities", who, then)
-    runtime, caller = people.members["runtime"], people.emails["scheduler"]
-
-    kept = bucket.SnapshotBucketArgs(place=place, keeping=config.keeping, members=people.members)
+    members, emails, caller = people.members, people.emails, people.emails["scheduler"]
+    kept = bucket.SnapshotBucketArgs(place=place, keeping=config.keeping, members=members)
     backups = bucket.SnapshotBucket("backups", kept, then)
-
-    given = {contract.QDRANT_API_KEY: config.api_key, contract.QDRANT_READ_ONLY_API_KEY: config.reader_key}
-    locks = given if config.api_keys else {}
-    locked = secrets.SecretsArgs(place=place, given=locks, rotation=config.key_rotation, reader=runtime)
+    locked = secrets.SecretsArgs(place=place, keys=config.keys(contract), rotation=config.key_rotation, readers=members)
     keys = secrets.Secrets("keys", locked, then)
-
-    packed = image.QdrantImageArgs(place=place, source=config.source, reader=runtime)
+    packed = image.QdrantImageArgs(place=place, source=config.source, reader=members["runtime"])
     built = image.QdrantImage("image", packed, then)
 
     granted = pulumi.ResourceOptions(providers=google, depends_on=[backups, keys, built])
     served = service.QdrantServiceArgs(
         place=place,
+        name=place.names.service,
+        audience=place.audience,
         serving=serving,
         image=built.reference,
-        account=people.emails["runtime"],
+        account=emails["runtime"],
         environment=contract.environment(allowed_callers=caller, **config.told),
-        secrets=keys.pinned,
+        secrets=keys.pinned["runtime"],
         callers=people.callers,
     )
     qdrant = service.QdrantService("qdrant", served, granted)
-
-    times = scheduler.SnapshotScheduleArgs(place=place, times=config.times, url=qdrant.url, caller=caller)
-    scheduler.SnapshotSchedule("schedule", times, then)
-
-    if config.monitoring:
-        seen = monitoring.MonitoringArgs(place=place, serving=serving, watch=watch, url=qdrant.url)
-        monitoring.Monitoring("monitoring", seen, then)
     made = {"service": qdrant.name, "bucket": backups.name, "image": built.reference}
-    made["runtimeAccount"] = people.emails["runtime"]
-    outputs.publish_cloud(config, contract, qdrant.url, made)
+    made["runtimeAccount"] = emails["runtime"]
+    if config.reading:
+        told = {**served.environment, contract.INSTANCE_ROLE: "reader"}
+        read = replace(served, name=place.names.readers, audience="", serving=config.reading, environment=told)
+        read = replace(read, account=emails["reader"], secrets=keys.pinned["reader"], callers={})
+        made["readersUrl"] = service.QdrantService("readers", read, granted).url
+    work = jobs.JobsArgs(
+        place=place,
+        serving=serving,
+        plans=plans,
+        image=built.reference,
+        accounts=emails,
+        environment=contract.job_environment(served.environment),
+        secrets=keys.pinned,
+        starter=members["scheduler"],
+    )
+    done = jobs.Jobs("jobs", work, granted)
+    times = scheduler.SchedulesArgs(place=place, times=config.times, url=qdrant.url, starts=done.starts, caller=caller)
+    scheduler.Schedules("schedule", times, then)
+    if config.monitoring:
+        seen = monitoring.MonitoringArgs(place=place, serving=serving, plans=plans, watch=watch, url=qdrant.url)
+        monitoring.Monitoring("monitoring", seen, then)
+    outputs.publish_cloud(config, contract, qdrant.url, {**made, **done.outputs})
 
 
 on_this_machine() if config.environment == "local" else on_google_cloud()

@@ -53,20 +53,33 @@ def documentation(title: str, advice: str, docs_url: str) -> str:
     return f"{advice}\n\nWhat to do: {where}#{anchor(title)}"
 
 
-def revision_log(service: str) -> str:
-    """Return the filter of what the container logs."""
-    return f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}"'
+def revision_log(*services: str) -> str:
+    """Return the filter of what the containers of services log."""
+    return f'resource.type="cloud_run_revision" AND resource.labels.service_name={_one_of(services)}'
 
 
-def log_alerts(service: str, job: str, events: Mapping[str, str]) -> Sequence[LogAlert]:
-    """Return the alerts raised by events; events maps what happened to the name the container logs."""
-    log = revision_log(service)
-    failed_job = f'resource.type="cloud_scheduler_job" AND resource.labels.job_id="{job}" AND severity>=ERROR'
+def job_log(*jobs: str) -> str:
+    """Return the filter of what jobs log, and of what Cloud Run logs about them."""
+    return f'resource.type="cloud_run_job" AND resource.labels.job_name={_one_of(jobs)}'
+
+
+def _one_of(names: Sequence[str]) -> str:
+    quoted = [json.dumps(name) for name in names]
+    return f"({' OR '.join(quoted)})" if quoted[1:] else quoted[0]
+
+
+def log_alerts(services: Sequence[str], scheduled: str, events: Mapping[str, str]) -> Sequence[LogAlert]:
+    """Return the alerts raised by events; events maps what happened to the name the container logs.
+
+    `scheduled`: the filter of a scheduled backup that failed, empty where none is scheduled.
+    """
+    log = revision_log(*services)
+    late = f"{log} AND {_any(events, 'backup_failed', 'journal_failing', 'store_failing', 'writes_unsaved')}"
     return (
         LogAlert(
             "Backup failed or too old",
             "CRITICAL",
-            f"({log} AND {_any(events, 'backup_failed', 'store_failing', 'writes_unsaved')}) OR ({failed_job})",
+            f"({late}) OR ({scheduled})" if scheduled else late,
             "Acknowledged writes are not in the bucket in the stated time, or the scheduled backup failed.",
         ),
         LogAlert(
@@ -88,10 +101,11 @@ def _any(events: Mapping[str, str], *happened: str) -> str:
     return f"jsonPayload.event=({' OR '.join(json.dumps(events[event]) for event in happened)})"
 
 
-def metric_alerts(service: str, *, min_instances: int, startup_seconds: int) -> Sequence[MetricAlert]:
-    """Return the alerts raised by Cloud Run's own metrics."""
-    revision = f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}"'
-    metric = f'{revision} AND metric.type="run.googleapis.com'
+def metric_alerts(
+    service: str, *, min_instances: int, max_instances: int, startup_seconds: int
+) -> Sequence[MetricAlert]:
+    """Return the alerts raised by Cloud Run's own metrics of a service: of the one instance that writes, or of many."""
+    metric = f'{revision_log(service)} AND metric.type="run.googleapis.com'
     count = f'{metric}/container/instance_count"'
     alerts = [
         MetricAlert(
@@ -104,18 +118,6 @@ def metric_alerts(service: str, *, min_instances: int, startup_seconds: int) -> 
             "ALIGN_PERCENTILE_99",
             "REDUCE_MAX",
             "Above 80 %, and the container is killed at 100 %. Choose a larger size, a disk, or keep less data.",
-        ),
-        MetricAlert(
-            "More than one instance",
-            "WARNING",
-            count,
-            "COMPARISON_GT",
-            1,
-            # Longer than a roll-out, during which two are right.
-            900,
-            "ALIGN_MAX",
-            "REDUCE_SUM",
-            "Only one instance writes; the other one answers writes with 503.",
         ),
         MetricAlert(
             "Server errors",
@@ -140,6 +142,21 @@ def metric_alerts(service: str, *, min_instances: int, startup_seconds: int) -> 
             "A start that exceeds startupSeconds is killed. More CPU or less data makes it shorter.",
         ),
     ]
+    if max_instances == 1:
+        alerts.append(
+            MetricAlert(
+                "More than one instance",
+                "WARNING",
+                count,
+                "COMPARISON_GT",
+                1,
+                # Longer than a roll-out, during which two are right.
+                900,
+                "ALIGN_MAX",
+                "REDUCE_SUM",
+                "Only one instance writes; the other one answers writes with 503.",
+            )
+        )
     if min_instances:
         alerts.append(
             MetricAlert(

@@ -1,11 +1,10 @@
 """The bucket that keeps the data.
 
-Owns the bucket and who may do what to its objects. The instance's account reads and adds; Cloud Storage
-asks for the right to delete when an object is overwritten, so that right is granted on HEAD alone.
-Deliberately has no retention lock, which would forbid replacing HEAD, and knows nothing of what objects hold.
+Owns the bucket, and that accounts are granted what `components.grants` says of them. Deliberately has no retention
+lock, which would forbid replacing HEAD, and knows nothing of what objects hold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ import pulumi
 from pulumi_gcp import kms, projects, storage
 
 from components.choices import Keeping, Place
+from components.grants import Right, condition, grants
 
 _DAY_SECONDS: Final = 24 * 60 * 60
 _UNFINISHED_UPLOAD_DAYS: Final = 7
@@ -20,7 +20,7 @@ _UNFINISHED_UPLOAD_DAYS: Final = 7
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotBucketArgs:
-    """Where, how long, and the members by role: runtime writes, verify records, prune deletes."""
+    """Where, how long, and the members by role; `components.grants` says what each may do."""
 
     place: Place
     keeping: Keeping
@@ -98,35 +98,23 @@ class SnapshotBucket(pulumi.ComponentResource):
             stage="GA",
             opts=pulumi.ResourceOptions(parent=self),
         )
-        folders = [f"{args.keeping.prefix}/{folder}/" for folder in args.place.container.REPOSITORY_FOLDERS]
-        grants: list[tuple[str, pulumi.Input[str], pulumi.Input[str], str, Sequence[str]]] = [
-            ("writer-reads", args.members["runtime"], "roles/storage.objectViewer", "", []),
-            ("writer-adds", args.members["runtime"], "roles/storage.objectCreator", "", []),
-            (
-                "writer-replaces-head",
-                args.members["runtime"],
-                remover.name,
-                f"{args.keeping.prefix}/{args.place.container.HEAD_OBJECT}",
-                [],
-            ),
-            ("verifier-reads", args.members["verify"], "roles/storage.objectViewer", "", []),
-            (
-                "verifier-records",
-                args.members["verify"],
-                "roles/storage.objectCreator",
-                "",
-                [f"{args.keeping.prefix}/{args.place.container.VERIFIED_FOLDER}/"],
-            ),
-            ("pruner-reads", args.members["prune"], "roles/storage.objectViewer", "", []),
-            ("pruner-deletes", args.members["prune"], remover.name, "", folders),
-        ]
-        for title, member, role, exactly, below in grants:
+        roles: dict[Right, pulumi.Input[str]] = {
+            Right.READ: "roles/storage.objectViewer",
+            Right.ADD: "roles/storage.objectCreator",
+            Right.REMOVE: remover.name,
+        }
+        for grant in grants(args.place.container, args.keeping.prefix, args.members):
+            expression = condition(args.place.names.bucket, grant)
             storage.BucketIAMMember(
-                f"{self._logical}-{title}",
+                f"{self._logical}-{grant.title}",
                 bucket=bucket.name,
-                role=role,
-                member=member,
-                condition=_condition(title, args.place.names.bucket, exactly, below),
+                role=roles[grant.right],
+                member=args.members[grant.role],
+                condition=(
+                    storage.BucketIAMMemberConditionArgs(title=grant.title, expression=expression)
+                    if expression
+                    else None
+                ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
 
@@ -144,17 +132,3 @@ class SnapshotBucket(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         ]
-
-
-def _condition(
-    title: str, bucket: str, exactly: str, below: Sequence[str]
-) -> storage.BucketIAMMemberConditionArgs | None:
-    """Return the IAM condition that holds a grant to one object, or to folders; None for the whole bucket."""
-    objects = f"projects/_/buckets/{bucket}/objects"
-    if exactly:
-        expression = f'resource.name == "{objects}/{exactly}"'
-    elif below:
-        expression = " || ".join(f'resource.name.startsWith("{objects}/{folder}")' for folder in below)
-    else:
-        return None
-    return storage.BucketIAMMemberConditionArgs(title=title, expression=expression)

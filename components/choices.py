@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+import pulumi
+
 from components.container import Container
 from components.naming import Names
 
@@ -30,12 +32,13 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """How big the instance is, how patient Cloud Run is with it, who reaches it and what it reaches."""
+    """How big an instance is, how many there are, how patient Cloud Run is, who reaches them, what they reach."""
 
     cpu: int
     memory_mib: int
     disk_mib: int
     min_instances: int
+    max_instances: int = 1
     startup_seconds: int
     request_timeout_seconds: int
     local_ports: tuple[int, int]
@@ -84,20 +87,60 @@ class Told(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """One job: the role it runs as, what it runs when (empty: by hand), and what that needs.
+
+    `scratch_mib`: room for a copy of the data, in memory or on a disk of `disk_mib`; 0: it needs none.
+    `variables`: what it is told beside what every job is told.
+    """
+
+    role: str
+    title: str
+    command: Sequence[str]
+    cron: str
+    cpu: int
+    memory_mib: int
+    disk_mib: int
+    scratch_mib: int
+    timeout_seconds: int
+    retries: int
+    severity: str
+    advice: str
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Timetable:
-    """When a backup is asked for, and how long that may take."""
+    """Where the clock runs, in which time zone, what it does when, and how long the call of a backup may take.
+
+    `crons`: of the snapshot and of the jobs by role; what is off is not there.
+    """
 
     region: str
-    cron: str
+    crons: Mapping[str, str]
     time_zone: str
     deadline_seconds: int
     retries: int
 
 
 @dataclass(frozen=True, kw_only=True)
+class Key:
+    """A key of one environment variable: the one that was given, else one is generated; and the roles that use it."""
+
+    variable: str
+    given: pulumi.Output[str] | None
+    roles: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Who is told, where the runbooks are published, and whether a check from outside makes sense."""
+    """Who is told, where the runbooks are published, whether a check from outside makes sense, and what is watched.
+
+    `snapshots`: backups are scheduled. `reading`: the readers, if any.
+    """
 
     emails: tuple[str, ...]
     docs_url: str
     uptime: bool
+    snapshots: bool = True
+    reading: Serving | None = None

@@ -3,22 +3,20 @@
 Owns the combinations; single values were read by `components.reader`. Changes nothing, decides nothing.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from components import regions, sizing
 from components.problems import Findings
-
-if TYPE_CHECKING:
-    from components.config import StackConfig
+from components.values import StackValues
 
 
-def check_together(config: "StackConfig", findings: Findings) -> None:
+def check_together(config: StackValues, findings: Findings) -> None:
     """Note every combination of values that cannot work."""
     for rule in _RULES:
         rule(config, findings)
 
 
-def _instance_fits_cloud_run(config: "StackConfig", findings: Findings) -> None:
+def _instance_fits_cloud_run(config: StackValues, findings: Findings) -> None:
     if findings.about("cpu") or findings.about("memory"):
         return
     limits = sizing.CLOUD_RUN_TABLE.get(config.cpu)
@@ -39,7 +37,7 @@ def _instance_fits_cloud_run(config: "StackConfig", findings: Findings) -> None:
         )
 
 
-def _data_fits_the_instance(config: "StackConfig", findings: Findings) -> None:
+def _data_fits_the_instance(config: StackValues, findings: Findings) -> None:
     if any(findings.about(key) for key in ("cpu", "memory", "disk", "data")):
         return
     if config.disk_mib and not sizing.DISK_LIMITS_MIB[0] <= config.disk_mib <= sizing.DISK_LIMITS_MIB[1]:
@@ -67,7 +65,40 @@ def _data_fits_the_instance(config: "StackConfig", findings: Findings) -> None:
     )
 
 
-def _schedule_ends_in_time(config: "StackConfig", findings: Findings) -> None:
+def _readers_are_some(config: StackValues, findings: Findings) -> None:
+    if not config.readers and not findings.about("readers"):
+        for key in ("minReaders", "readerSize", "readerInvokers"):
+            if findings.values[key] not in ("", "auto") and not findings.about(key):
+                findings.add(key, "with readers = 0 there are none", fix="pulumi config set readers 2")
+        return
+    if config.min_readers > config.readers and not findings.about("minReaders"):
+        findings.add(
+            "minReaders",
+            f"more than the {config.readers} that readers allows",
+            fix=f"pulumi config set minReaders {config.readers}",
+        )
+    if any(findings.about(key) for key in ("cpu", "memory", "disk", "data", "readerSize")):
+        return
+    fits = sizing.data_that_fits(config.reader_memory_mib, config.disk_mib)
+    if config.readers and config.data_mib > fits:
+        findings.add(
+            "readerSize",
+            f"each reader holds all of the data, {sizing.quantity(config.data_mib)}, and this size "
+            f"{sizing.quantity(fits)}",
+            fix="pulumi config rm readerSize, or pulumi config set data with what you expect",
+        )
+
+
+def _source_is_one(config: StackValues, findings: Findings) -> None:
+    if config.sync_source_key and not config.sync_source and not findings.about("syncSource"):
+        findings.add(
+            "syncSourceKey",
+            "the key of no source",
+            fix="pulumi config set syncSource https://HOST:6333",
+        )
+
+
+def _schedule_ends_in_time(config: StackValues, findings: Findings) -> None:
     if findings.about("snapshotDeadlineSeconds") or findings.about("requestTimeoutSeconds"):
         return
     if config.snapshot_deadline_seconds > config.request_timeout_seconds:
@@ -78,7 +109,7 @@ def _schedule_ends_in_time(config: "StackConfig", findings: Findings) -> None:
         )
 
 
-def _somebody_guards_the_door(config: "StackConfig", findings: Findings) -> None:
+def _somebody_guards_the_door(config: StackValues, findings: Findings) -> None:
     if config.public and not config.api_keys:
         findings.add("public", "with apiKeys = false anybody could read and delete", fix="pulumi config rm apiKeys")
     elif config.environment == "prod" and not config.api_keys:
@@ -96,7 +127,7 @@ def _somebody_guards_the_door(config: "StackConfig", findings: Findings) -> None
         )
 
 
-def _network_is_whole(config: "StackConfig", findings: Findings) -> None:
+def _network_is_whole(config: StackValues, findings: Findings) -> None:
     for key, value, other in (
         ("vpcSubnet", config.vpc_network, config.vpc_subnet),
         ("vpcNetwork", config.vpc_subnet, config.vpc_network),
@@ -111,7 +142,7 @@ def _network_is_whole(config: "StackConfig", findings: Findings) -> None:
         findings.add("vpcEgress", "there is no network to send it through", fix="pulumi config set vpcNetwork NAME")
 
 
-def _image_is_one_thing(config: "StackConfig", findings: Findings) -> None:
+def _image_is_one_thing(config: StackValues, findings: Findings) -> None:
     if config.image.partition("@")[0].partition(":")[0].endswith("qdrant/qdrant"):
         findings.add(
             "image",
@@ -123,7 +154,7 @@ def _image_is_one_thing(config: "StackConfig", findings: Findings) -> None:
             findings.add(key, "nothing is built when image is given", fix=f"pulumi config rm {key}")
 
 
-def _bucket_is_possible(config: "StackConfig", findings: Findings) -> None:
+def _bucket_is_possible(config: StackValues, findings: Findings) -> None:
     if 0 < config.soft_delete_days < 7:
         findings.add("softDeleteDays", "Cloud Storage takes 0 or 7 to 90", fix="pulumi config set softDeleteDays 7")
     if findings.about("region") or findings.about("secondRegion"):
@@ -143,7 +174,7 @@ def _bucket_is_possible(config: "StackConfig", findings: Findings) -> None:
         findings.add("kmsKey", "a bucket's key must be where the bucket is", fix=f"a key in locations/{location}")
 
 
-def _somebody_is_told(config: "StackConfig", findings: Findings) -> None:
+def _somebody_is_told(config: StackValues, findings: Findings) -> None:
     if config.alert_emails and not config.monitoring and not findings.about("alertEmails"):
         findings.add(
             "alertEmails",
@@ -152,7 +183,7 @@ def _somebody_is_told(config: "StackConfig", findings: Findings) -> None:
         )
 
 
-def _ports_differ(config: "StackConfig", findings: Findings) -> None:
+def _ports_differ(config: StackValues, findings: Findings) -> None:
     if config.local_port == config.local_agent_port:
         port = config.local_port + 1 if config.local_port < 65535 else 8081
         findings.add("localAgentPort", "is localPort too", fix=f"pulumi config set localAgentPort {port}")
@@ -161,6 +192,8 @@ def _ports_differ(config: "StackConfig", findings: Findings) -> None:
 _RULES: Final = (
     _instance_fits_cloud_run,
     _data_fits_the_instance,
+    _readers_are_some,
+    _source_is_one,
     _schedule_ends_in_time,
     _somebody_guards_the_door,
     _network_is_whole,

@@ -47,12 +47,43 @@ class Container(Protocol):
         """The one object that it overwrites."""
 
     @property
+    def SYNC_LEASE_OBJECT(self) -> str:
+        """What lets one pull run at a time: overwritten, by pulls alone."""
+
+    @property
     def VERIFIED_FOLDER(self) -> str:
         """Where verifications are recorded."""
 
     @property
     def REPOSITORY_FOLDERS(self) -> Sequence[str]:
         """Every folder of the repository."""
+
+    @property
+    def QDRANT_API_KEY(self) -> str:
+        """The variable of the key for everything."""
+
+    @property
+    def QDRANT_READ_ONLY_API_KEY(self) -> str:
+        """The variable of the key for reading."""
+
+    @property
+    def SOURCE_API_KEY(self) -> str:
+        """The variable of the key of what is pulled from."""
+
+    @property
+    def SOURCE_URL(self) -> str:
+        """The variable that names what is pulled from."""
+
+    @property
+    def DRILL_COMMAND(self) -> Sequence[str]:
+        """What the drill runs."""
+
+    @property
+    def SYNC_COMMAND(self) -> Sequence[str]:
+        """What a pull runs."""
+
+    def prune_command(self, *, last: int, hourly: int, daily: int, weekly: int) -> Sequence[str]:
+        """Return what pruning runs."""
 
     @property
     def EVENTS(self) -> Mapping[str, str]:

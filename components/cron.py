@@ -1,6 +1,6 @@
 """Whether a schedule is one that Cloud Scheduler accepts.
 
-Owns the unix-cron form (five fields) and time zones. Computes no dates.
+Owns the unix-cron form (five fields), the longest pause that one may make, and time zones. Computes no dates.
 """
 
 import re
@@ -41,6 +41,15 @@ def _valid_part(part: str, low: int, high: int, names: dict[str, int]) -> bool:
         return False
     ends = [names.get(end, int(end) if re.fullmatch(r"\d{1,2}", end) else -1) for end in match.groups() if end]
     return all(low <= end <= high for end in ends) and ends == sorted(ends)
+
+
+def longest_pause_hours(expression: str) -> int:
+    """Return a bound on the hours between two runs of an accepted expression: a day, a week, a month or a year."""
+    _, _, day, month, weekday = expression.split()
+    for field, days in ((month, 366), (day, 31), (weekday, 7)):
+        if field != "*":
+            return days * 24
+    return 24
 
 
 def zone_fault(name: str) -> str | None:

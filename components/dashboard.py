@@ -4,17 +4,21 @@ Owns which charts there are and where they stand; a pure function. Raises no ala
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from components.alerts import job_log, revision_log
 
 _WIDTH: Final = 24
 _HEIGHT: Final = 16
 _COLUMNS: Final = 48
 
 
-def dashboard_json(title: str, service: str, *, metrics: Mapping[str, str]) -> str:
-    """Return a dashboard of a service; metrics maps titles of log-based metrics to their names."""
-    revision = f'resource.type="cloud_run_revision" resource.label.service_name="{service}"'
+def dashboard_json(title: str, services: Sequence[str], jobs: Sequence[str], *, metrics: Mapping[str, str]) -> str:
+    """Return a dashboard of services and jobs; metrics maps titles of log-based metrics to their names."""
+    revision = f'resource.type="cloud_run_revision" {_one_of("service_name", services)}'
+    job = f'resource.type="cloud_run_job" {_one_of("job_name", jobs)}'
+    ended = f'{job} metric.type="run.googleapis.com/job/completed_execution_count"'
     run = f'{revision} metric.type="run.googleapis.com'
     charts = [
         _chart(
@@ -32,9 +36,19 @@ def dashboard_json(title: str, service: str, *, metrics: Mapping[str, str]) -> s
             _chart(text, f'{revision} metric.type="logging.googleapis.com/user/{name}"', "ALIGN_DELTA")
             for text, name in metrics.items()
         ),
+        *(
+            _chart(
+                f"Jobs that {ended_so}",
+                f'{ended} metric.label.result="{ended_so}"',
+                "ALIGN_DELTA",
+                group="resource.label.job_name",
+                period="3600s",
+            )
+            for ended_so in ("succeeded", "failed")
+        ),
         {
             "title": "Warnings and errors",
-            "logsPanel": {"filter": f"{revision} severity>=WARNING".replace("label.", "labels.")},
+            "logsPanel": {"filter": f"(({revision_log(*services)}) OR ({job_log(*jobs)})) AND severity>=WARNING"},
         },
     ]
     tiles = [
@@ -51,8 +65,15 @@ def dashboard_json(title: str, service: str, *, metrics: Mapping[str, str]) -> s
     return json.dumps(layout, sort_keys=True)
 
 
-def _chart(title: str, metric: str, aligner: str, *, group: str = "") -> dict[str, Any]:
-    aggregation: dict[str, Any] = {"alignmentPeriod": "60s", "perSeriesAligner": aligner}
+def _one_of(label: str, names: Sequence[str]) -> str:
+    """Return the filter on a label of the resource, in the form of metrics."""
+    if len(names) == 1:
+        return f'resource.label.{label}="{names[0]}"'
+    return f"resource.label.{label}=one_of({', '.join(json.dumps(name) for name in names)})"
+
+
+def _chart(title: str, metric: str, aligner: str, *, group: str = "", period: str = "60s") -> dict[str, Any]:
+    aggregation: dict[str, Any] = {"alignmentPeriod": period, "perSeriesAligner": aligner}
     if group:
         aggregation |= {"crossSeriesReducer": "REDUCE_SUM", "groupByFields": [group]}
     query = {"timeSeriesFilter": {"filter": metric, "aggregation": aggregation}}

@@ -4,7 +4,7 @@ Owns who there is. Deliberately grants nothing but acting as them: what an accou
 the thing it may do it to (bucket, secrets, service). Makes no keys: accounts are attached or impersonated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,26 +13,29 @@ from pulumi_gcp import projects, serviceaccount
 
 from components.choices import Place
 
-_PURPOSES: Final[Mapping[str, str]] = {
+# Accounts that a deployment attaches to something that runs.
+_ATTACHED: Final[Mapping[str, str]] = {
     "runtime": "Runs Qdrant: reads and adds backups, replaces HEAD, deletes nothing",
-    "scheduler": "Calls the service to ask for a backup",
+    "scheduler": "Calls the service to ask for a backup, and starts the jobs",
     "prune": "Deletes backups that retention no longer keeps",
     "verify": "Reads backups and records what a verification found",
+}
+_ATTACHED_IF_WANTED: Final[Mapping[str, str]] = {
+    "sync": "Pulls from another Qdrant: reads and adds backups, replaces HEAD, deletes no backup",
+    "reader": "Runs readers: reads backups and nothing else",
 }
 _DELIVERY: Final[Mapping[str, str]] = {
     "preview": "Previews pull requests",
     "deploy": "Deploys from the main branch",
 }
-# A deployment attaches these two; the jobs' accounts are attached by whoever adds the jobs.
-_ATTACHED: Final = ("runtime", "scheduler")
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdentitiesArgs:
-    """Whether preview and deploy accounts are wanted, and Cloud Monitoring's caller."""
+    """Which roles are wanted beside those that every stack has, and whether Cloud Monitoring calls the service."""
 
     place: Place
-    delivery: bool
+    wanted: Sequence[str]
     uptime: bool
 
 
@@ -46,7 +49,8 @@ class Identities(pulumi.ComponentResource):
     def __init__(self, name: str, args: IdentitiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:project:Identities", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        purposes = {**_PURPOSES, **(_DELIVERY if args.delivery else {})}
+        optional = {**_ATTACHED_IF_WANTED, **_DELIVERY}
+        purposes = {**_ATTACHED, **{role: optional[role] for role in args.wanted}}
         accounts = {
             role: serviceaccount.Account(
                 f"{name}-{role}",
@@ -66,8 +70,8 @@ class Identities(pulumi.ComponentResource):
                 f"{name}-uptime", project=args.place.project, service="monitoring.googleapis.com", opts=child
             )
             self.callers = {**self.callers, "uptime": agent.member}
-        if args.delivery:
-            for role in _ATTACHED:
+        if "deploy" in accounts:
+            for role in accounts.keys() - _DELIVERY.keys():
                 serviceaccount.IAMMember(
                     f"{name}-deploy-as-{role}",
                     service_account_id=accounts[role].name,

@@ -4,27 +4,22 @@ Owns the log-based metrics, the dashboard, the alert policies, the uptime check 
 Deliberately knows the container's events only by the names it is given, and sends nothing without a channel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 from pulumi_gcp import logging, monitoring
 
-from components.alerts import (
-    LogAlert,
-    MetricAlert,
-    anchor,
-    documentation,
-    log_alerts,
-    metric_alerts,
-    revision_log,
-)
-from components.choices import Place, Serving, Watch
+from components.alerts import LogAlert, MetricAlert, anchor, documentation, log_alerts, metric_alerts, revision_log
+from components.choices import JobPlan, Place, Serving, Watch
 from components.dashboard import dashboard_json
+from components.job_alerts import MissingAlert, failed, missing, schedule_failed
 
 _AT_MOST_EVERY: Final = "3600s"
 _CLOSED_AFTER: Final = "86400s"
 _ALIGNMENT: Final = "60s"
+_ASKED_EVERY: Final = "300s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,37 +28,49 @@ class MonitoringArgs:
 
     place: Place
     serving: Serving
+    plans: Sequence[JobPlan]
     watch: Watch
     url: pulumi.Input[str]
 
 
 class Monitoring(pulumi.ComponentResource):
-    """Metrics, dashboard and alerts of one service."""
+    """Metrics, dashboard and alerts of the service that writes, of its readers and its jobs."""
 
     def __init__(self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:monitoring:Monitoring", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self._channels = [self._channel(email) for email in args.watch.emails]
+        names = args.place.names
+        served = {names.service: args.serving, **({names.readers: args.watch.reading} if args.watch.reading else {})}
+        self._log = revision_log(*served)
         metrics = {event: self._metric(event, logged) for event, logged in args.place.container.EVENTS.items()}
         monitoring.Dashboard(
             f"{name}-dashboard",
             project=args.place.project,
             dashboard_json=dashboard_json(
-                f"Qdrant {args.place.names.service}", args.place.names.service, metrics=metrics
+                f"Qdrant {names.service}",
+                list(served),
+                [names.job(plan.role) for plan in args.plans],
+                metrics=metrics,
             ),
             opts=self._child,
         )
-        for log_alert in log_alerts(
-            args.place.names.service, args.place.names.snapshot_job, args.place.container.EVENTS
-        ):
+        scheduled = schedule_failed(names.job("snapshot")) if args.watch.snapshots else ""
+        for log_alert in log_alerts(list(served), scheduled, args.place.container.EVENTS):
             self._log_policy(log_alert)
-        for alert in metric_alerts(
-            args.place.names.service,
-            min_instances=args.serving.min_instances,
-            startup_seconds=args.serving.startup_seconds,
-        ):
-            self._metric_policy(alert)
+        for service, serving in served.items():
+            for alert in metric_alerts(
+                service,
+                min_instances=serving.min_instances,
+                max_instances=serving.max_instances,
+                startup_seconds=serving.startup_seconds,
+            ):
+                self._metric_policy(alert, of=service)
+        for plan in args.plans:
+            self._log_policy(failed(plan, names.job(plan.role)))
+            for missed in missing(plan, names.job(plan.role), args.place.region):
+                self._missing_policy(missed)
         if args.watch.uptime:
             self._uptime()
         self.register_outputs({})
@@ -88,7 +95,7 @@ class Monitoring(pulumi.ComponentResource):
             project=self._args.place.project,
             name=name,
             description=f"How often the container logged {logged}",
-            filter=f'{revision_log(self._args.place.names.service)} AND jsonPayload.event="{logged}"',
+            filter=f'{self._log} AND jsonPayload.event="{logged}"',
             metric_descriptor=logging.MetricMetricDescriptorArgs(metric_kind="DELTA", value_type="INT64", unit="1"),
             opts=self._child,
         )
@@ -105,7 +112,21 @@ class Monitoring(pulumi.ComponentResource):
         )
         self._policy(alert.title, alert.severity, alert.advice, condition, strategy)
 
-    def _metric_policy(self, alert: MetricAlert) -> None:
+    def _missing_policy(self, alert: MissingAlert) -> None:
+        condition = monitoring.AlertPolicyConditionArgs(
+            display_name=alert.title,
+            condition_prometheus_query_language=monitoring.AlertPolicyConditionConditionPrometheusQueryLanguageArgs(
+                query=alert.query,
+                duration="0s",
+                evaluation_interval=_ASKED_EVERY,
+                # On the first deployment no job has ended yet, so the metric may not be known.
+                disable_metric_validation=True,
+            ),
+        )
+        strategy = monitoring.AlertPolicyAlertStrategyArgs(auto_close=_CLOSED_AFTER)
+        self._policy(alert.title, alert.severity, alert.advice, condition, strategy)
+
+    def _metric_policy(self, alert: MetricAlert, *, of: str) -> None:
         condition = monitoring.AlertPolicyConditionArgs(
             display_name=alert.title,
             condition_threshold=monitoring.AlertPolicyConditionConditionThresholdArgs(
@@ -125,7 +146,8 @@ class Monitoring(pulumi.ComponentResource):
             ),
         )
         strategy = monitoring.AlertPolicyAlertStrategyArgs(auto_close=_CLOSED_AFTER)
-        self._policy(alert.title, alert.severity, alert.advice, condition, strategy)
+        title = alert.title if of == self._args.place.names.service else f"Readers: {alert.title}"
+        self._policy(title, alert.severity, alert.advice, condition, strategy)
 
     def _policy(
         self,

@@ -45,9 +45,13 @@ class Names:
         return f"{self.base.replace('-', '_')}_object_remover"
 
     @property
-    def snapshot_job(self) -> str:
-        """Cloud Scheduler job."""
-        return f"{self.base}-snapshot"
+    def readers(self) -> str:
+        """Cloud Run service of the readers."""
+        return f"{self.base}-readers"
+
+    def job(self, purpose: str) -> str:
+        """Cloud Run job, and the Cloud Scheduler job that starts it or asks for a backup."""
+        return f"{self.base}-{purpose}"
 
     def account(self, role: str) -> str:
         """Service account of a role, 6 to 30 characters."""

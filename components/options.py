@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 AUTO: Final = "auto"
+OFF: Final = "off"
 
 
 @dataclass(frozen=True)
@@ -85,16 +86,37 @@ SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
         Option(
             "snapshotSchedule",
             "0 */6 * * *",
-            "Cron of the scheduled backup, a floor under the continuous ones.",
+            "Cron of the scheduled backup, a floor under the continuous ones; off: none.",
         ),
-        Option("timeZone", "Etc/UTC", "Time zone of the schedule."),
-        Option("schedulerRegion", AUTO, "Region of the Cloud Scheduler job. auto: the region."),
+        Option("timeZone", "Etc/UTC", "Time zone of the schedules."),
+        Option("schedulerRegion", AUTO, "Region of the Cloud Scheduler jobs. auto: the region."),
         Option("snapshotDeadlineSeconds", "900", "How long a scheduled backup may take, 15 to 1800."),
-        Option("snapshotRetries", "3", "Further attempts when it fails, 0 to 5."),
+        Option("snapshotRetries", "3", "Further attempts when a scheduled call fails, 0 to 5."),
         Option("secondRegion", "", "Keeps the bucket in two regions of one continent."),
         Option("oldVersionDays", "14", "Days that overwritten or pruned objects stay, 1 to 365."),
         Option("softDeleteDays", "7", "Days that deleted objects can be brought back: 0, or 7 to 90."),
         Option("kmsKey", "", "Cloud KMS key for the bucket: projects/…/cryptoKeys/….  Empty: Google's."),
+    ),
+    "Jobs": (
+        Option(
+            "drillSchedule",
+            "0 3 * * *",
+            "Cron of the drill: the newest backup is restored into an engine of its own and compared; off: by hand.",
+        ),
+        Option("pruneSchedule", "30 4 * * *", "Cron of deleting the backups that nothing keeps; off: by hand."),
+        Option("keepLast", "10", "Pruning keeps the newest so many backups, 1 to 1000."),
+        Option("keepHourly", "24", "And the newest of each of so many hours, 0 to 1000."),
+        Option("keepDaily", "7", "And the newest of each of so many days, 0 to 1000."),
+        Option("keepWeekly", "4", "And the newest of each of so many weeks, 0 to 1000."),
+        Option("syncSource", "", "A Qdrant whose data is pulled into the bucket, https://HOST:6333. Empty: none."),
+        Option("syncSourceKey", "", "Its API key (`--secret`); one that may read is enough.", secret=True),
+        Option("syncSchedule", "0 1 * * *", "Cron of the pull; off: by hand."),
+    ),
+    "Readers": (
+        Option("readers", "0", "Instances that only search, at most so many, 0 to 100; each holds all of the data."),
+        Option("minReaders", AUTO, "How many of them always run. auto: 1 in prod."),
+        Option("readerSize", AUTO, "small, medium, large or xlarge. auto: as large as the instance."),
+        Option("readerInvokers", "", "Who may call the readers beside `invokers`: IAM members, comma-separated."),
     ),
     "Monitoring": (
         Option("monitoring", AUTO, "true: metrics, dashboard and alerts. auto: true in prod."),

@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import pulumi
 
-from components import naming, regions, sizing
-from components.options import AUTO
+from components import cron, naming, regions, sizing
+from components.options import AUTO, OFF
 from components.problems import Findings
 
 _DIGEST = re.compile(r"[a-z0-9][a-z0-9./_:-]*[a-z0-9](?::[\w.-]+)?@sha256:[0-9a-f]{64}", re.ASCII)
 _MEMBER = re.compile(r"(user|group|serviceAccount|domain|principal|principalSet):\S+")
 _KMS_KEY = re.compile(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
+_ENGINE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9]\d{0,4})?(?:/[A-Za-z0-9._~/-]*)?")
 _SHORTEST_KEY = 16
 
 
@@ -187,6 +188,17 @@ class Reader:
         if found:
             self._problem(key, found, f"'{like}'")
         return text
+
+    def schedule(self, key: str, *, like: str) -> str:
+        """Return a cron expression, or nothing where it is off."""
+        return "" if self.text(key) == OFF else self.checked(key, cron.cron_fault, like=like)
+
+    def engine_url(self, key: str) -> str:
+        """Return the address of a Qdrant, or nothing."""
+        text = self.text(key)
+        if text and not _ENGINE_URL.fullmatch(text):
+            self._problem(key, "must be http:// or https:// with a host, without user and key", "https://HOST:6333")
+        return text.rstrip("/")
 
     def secret(self, key: str, *, stored_secret: bool) -> pulumi.Output[str] | None:
         """Return a key of the user's own, never in clear, or None."""

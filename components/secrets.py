@@ -1,11 +1,11 @@
 """The API keys.
 
-Owns the secrets and the versions the service reads. A generated key lives in Pulumi's state encrypted with
+Owns the secrets and the versions that services and jobs read. A generated key lives in Pulumi's state encrypted with
 the stack's secrets provider, as does one that was given; Secret Manager gets it by a write-only argument,
 which no refresh brings back. Deliberately exports no key: people read it from Secret Manager, which logs it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ import pulumi
 import pulumi_random as random
 from pulumi_gcp import secretmanager
 
-from components.choices import Place
+from components.choices import Key, Place
 from components.pinned import PinnedSecret
 
 _KEY_LENGTH: Final = 40
@@ -21,29 +21,32 @@ _KEY_LENGTH: Final = 40
 
 @dataclass(frozen=True, kw_only=True)
 class SecretsArgs:
-    """The key given for each environment variable (None: generate one), and who reads it."""
+    """The keys, and the member of each role."""
 
     place: Place
-    given: Mapping[str, pulumi.Output[str] | None]
+    keys: Sequence[Key]
     rotation: int
-    reader: pulumi.Input[str]
+    readers: Mapping[str, pulumi.Input[str]]
 
 
 class Secrets(pulumi.ComponentResource):
-    """API keys in Secret Manager, readable by the service's account alone."""
+    """API keys in Secret Manager, readable by the accounts that use them alone; `pinned` by role and variable."""
 
-    pinned: Mapping[str, PinnedSecret]
+    pinned: Mapping[str, Mapping[str, PinnedSecret]]
 
     def __init__(self, name: str, args: SecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:secrets:Secrets", name, None, opts)
-        self.pinned = {variable: self._key(name, variable, args) for variable in args.given}
-        self.register_outputs({variable: key.secret for variable, key in self.pinned.items()})
+        made = {key.variable: self._key(name, key, args) for key in args.keys}
+        self.pinned = {
+            role: {key.variable: made[key.variable] for key in args.keys if role in key.roles} for role in args.readers
+        }
+        self.register_outputs({variable: pinned.secret for variable, pinned in made.items()})
 
-    def _key(self, name: str, variable: str, args: SecretsArgs) -> PinnedSecret:
-        purpose = variable.lower().replace("_", "-").removeprefix("qdrant-")
+    def _key(self, name: str, key: Key, args: SecretsArgs) -> PinnedSecret:
+        purpose = key.variable.lower().replace("_", "-").removeprefix("qdrant-")
         name = f"{name}-{purpose}"
         child = pulumi.ResourceOptions(parent=self)
-        value = args.given[variable] or self._generated(name, args.rotation)
+        value = key.given or self._generated(name, args.rotation)
         secret = secretmanager.Secret(
             name,
             project=args.place.project,
@@ -60,14 +63,15 @@ class Secrets(pulumi.ComponentResource):
             secret_data_wo_version=str(args.rotation),
             opts=child,
         )
-        secretmanager.SecretIamMember(
-            f"{name}-reader",
-            project=args.place.project,
-            secret_id=secret.secret_id,
-            role="roles/secretmanager.secretAccessor",
-            member=args.reader,
-            opts=child,
-        )
+        for role in key.roles:
+            secretmanager.SecretIamMember(
+                f"{name}-for-{role}",
+                project=args.place.project,
+                secret_id=secret.secret_id,
+                role="roles/secretmanager.secretAccessor",
+                member=args.readers[role],
+                opts=child,
+            )
         return PinnedSecret(secret.secret_id, version.version)
 
     def _generated(self, name: str, rotation: int) -> pulumi.Output[str]:

@@ -1,8 +1,8 @@
-"""The Cloud Run service.
+"""A Cloud Run service of Qdrant: the one instance that writes, or readers.
 
-Owns the one instance: its resources, probes, environment, who may call it, and how it reaches a network.
-Deliberately has one container and at most one instance, always with CPU. The values of the environment and
-the ports come from whoever declares it, because the container's contract is not this component's.
+Owns its resources, probes, environment, who may call it, and how it reaches a network. Deliberately has one container,
+always with CPU, and knows nothing of roles: the environment tells the container what it is. The values of the
+environment and the ports come from whoever declares it, because the container's contract is not this component's.
 """
 
 import re
@@ -22,16 +22,18 @@ _PROBE_TIMEOUT: Final = 3
 # Three missed answers, half a minute: a busy instance must not be killed for being busy.
 _LIVENESS_PERIOD: Final = 10
 _LIVENESS_FAILURES: Final = 3
-# Cloud Run's own maximum: beyond it requests are refused, and there is no second instance to take them.
+# Cloud Run's own maximum: for the writer there is no second instance that could take what is beyond it.
 _CONCURRENCY: Final = 1000
 _VOLUME: Final = "storage"
 
 
 @dataclass(frozen=True, kw_only=True)
 class QdrantServiceArgs:
-    """What runs, how big, and who calls."""
+    """What runs, under which name, how big, and who calls. `audience`: as `Place.audience`, where tokens matter."""
 
     place: Place
+    name: str
+    audience: str = ""
     serving: Serving
     image: pulumi.Input[str]
     account: pulumi.Input[str]
@@ -41,7 +43,7 @@ class QdrantServiceArgs:
 
 
 class QdrantService(pulumi.ComponentResource):
-    """Qdrant as a Cloud Run service with one instance."""
+    """Qdrant as a Cloud Run service."""
 
     url: pulumi.Output[str]
     name: pulumi.Output[str]
@@ -51,17 +53,19 @@ class QdrantService(pulumi.ComponentResource):
         preview_feature = bool(args.serving.disk_mib)
         service = cloudrunv2.Service(
             f"{name}-service",
-            name=args.place.names.service,
+            name=args.name,
             project=args.place.project,
             location=args.place.region,
             description="Qdrant, its data kept by a bucket",
             ingress=f"INGRESS_TRAFFIC_{_INGRESS[args.serving.ingress]}",
             invoker_iam_disabled=args.serving.public,
-            custom_audiences=[args.place.audience] if args.place.audience else None,
+            custom_audiences=[args.audience] if args.audience else None,
             deletion_protection=args.place.protected,
             launch_stage="BETA" if preview_feature else None,
-            # At the service, not at the revision: a roll-out then keeps to one instance a revision.
-            scaling=cloudrunv2.ServiceScalingArgs(min_instance_count=args.serving.min_instances, max_instance_count=1),
+            # At the service, not at the revision: a roll-out then keeps to these numbers for each revision.
+            scaling=cloudrunv2.ServiceScalingArgs(
+                min_instance_count=args.serving.min_instances, max_instance_count=args.serving.max_instances
+            ),
             traffics=[cloudrunv2.ServiceTrafficArgs(type="TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", percent=100)],
             template=_template(args),
             labels=args.place.labels,

@@ -75,6 +75,16 @@ def smallest_for(data_mib: int) -> Size | None:
     return None
 
 
+def drill_seconds(data_mib: int) -> int:
+    """Return how long a drill may take: 20 MiB a second, a tenth of what was measured, and a quarter of an hour."""
+    return 900 + data_mib // 20
+
+
+def sync_seconds(data_mib: int) -> int:
+    """Return how long a pull may take: 2 MiB a second, for a source far away and a copy read twice, and an hour."""
+    return 3600 + data_mib // 2
+
+
 def cpu_for(memory_mib: int) -> int | None:
     """Return the fewest vCPUs that may have this much memory."""
     return next((cpu for cpu, (low, high) in CLOUD_RUN_TABLE.items() if low <= memory_mib <= high), None)

@@ -22,6 +22,7 @@ _WRITERS: Final = (
     "admin",
 )
 _LABEL: Final = "verified-by"
+_NOT_ENDED: Final = ("EXECUTION_RUNNING", "EXECUTION_PENDING")
 
 
 class FailedCheckError(Exception):
@@ -102,6 +103,33 @@ def bucket_guarded(calls: Calls) -> str:
     return f"only {target.runtime_account}"
 
 
+def jobs_well(calls: Calls) -> str:
+    """Say how the last run of each job ended; one that never ran yet is said to be so, and no failure."""
+    seen, failed = [], []
+    for name in calls.target.jobs:
+        job = calls.google("GET", f"{_location(calls)}/jobs/{name}")
+        condition = job.get("terminalCondition", {})
+        image = job["template"]["template"]["containers"][0]["image"]
+        last = job.get("latestCreatedExecution") or {}
+        ended = last.get("completionStatus", "")
+        if condition.get("state") != "CONDITION_SUCCEEDED":
+            failed.append(f"{name} is not ready: {condition.get('message') or condition}")
+        elif image != calls.target.image:
+            failed.append(f"{name} runs {image}, the stack deployed {calls.target.image}")
+        elif not last:
+            seen.append(f"{name} has not run yet")
+        elif ended in _NOT_ENDED:
+            seen.append(f"{name} is running")
+        elif ended != "EXECUTION_SUCCEEDED":
+            run = str(last.get("name")).rpartition("/")[2]
+            failed.append(f"{name} last ended with {ended} ({run}); its log tells why")
+        else:
+            seen.append(f"{name} {last.get('completionTime', 'done')}")
+    if failed:
+        raise FailedCheckError("; ".join(failed))
+    return ", ".join(seen)
+
+
 def backup_works(calls: Calls) -> str:
     """Say which backup the instance has just committed to the bucket."""
     answer = calls.service("POST", "/api/snapshot", {})
@@ -153,9 +181,12 @@ def _force_revision(calls: Calls, extra: Mapping[str, str]) -> None:
     raise FailedCheckError(f"the new revision was not ready within {calls.patience_seconds:.0f} s; its log tells why")
 
 
+def _location(calls: Calls) -> str:
+    return f"{calls.hosts.run}/v2/projects/{calls.target.project}/locations/{calls.target.region}"
+
+
 def _service_url(calls: Calls) -> str:
-    target = calls.target
-    return f"{calls.hosts.run}/v2/projects/{target.project}/locations/{target.region}/services/{target.service}"
+    return f"{_location(calls)}/services/{calls.target.service}"
 
 
 def _service(calls: Calls) -> dict[str, Any]:
@@ -171,6 +202,7 @@ CHECKS: Final = (
     Check("logs visible", logs_visible),
     Check("resources as declared", as_declared),
     Check("bucket writable by the service alone", bucket_guarded),
+    Check("jobs are there and last ended well", jobs_well),
     Check("backup reaches the bucket", backup_works),
     Check("a write survives a new revision", write_survives),
 )

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 _TIMEOUT: Final = 120
 _NEEDED: Final = ("url", "service", "bucket", "image", "project", "region", "runtimeAccount")
+_JOBS: Final = ("verifyJob", "pruneJob", "syncJob")
 
 Run = Callable[[list[str]], str]
 
@@ -32,6 +33,7 @@ class Target:
     project: str
     region: str
     runtime_account: str
+    jobs: tuple[str, ...]
     private: bool
     key_secret: str
 
@@ -53,6 +55,7 @@ class Target:
             project=outputs["project"],
             region=outputs["region"],
             runtime_account=outputs["runtimeAccount"],
+            jobs=tuple(outputs[name] for name in _JOBS if outputs.get(name)),
             private="idTokenCommand" in outputs,
             key_secret=outputs.get("apiKeySecret", ""),
         )

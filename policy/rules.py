@@ -24,6 +24,9 @@ _LABELLED: Final[Mapping[str, str]] = {
 }
 _KEEPS: Final = ("storage/bucket:Bucket", "secretmanager/secret:Secret", "cloudrunv2/service:Service")
 _RUNS: Final = ("gcp:cloudrunv2/service:Service", "gcp:cloudrunv2/job:Job")
+# Predefined roles with storage.objects.delete, and the end of this project's own role that has nothing else.
+_DELETING: Final = ("objectAdmin", "objectUser", "storage.admin", "legacyBucketWriter", "legacyBucketOwner")
+_OWN_DELETING: Final = "_object_remover"
 _SECRET_NAME: Final = re.compile(r"(KEY|SECRET|TOKEN|PASSWORD|CREDENTIALS)$")
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 
@@ -101,6 +104,19 @@ def _plain_secret(resource: Declared) -> Iterator[str]:
                 yield f"{variable['name']} has its value in clear; refer to a secret's version"
 
 
+def _header(resource: Declared) -> Iterator[str]:
+    if resource.type == "gcp:cloudscheduler/job:Job" and (resource.props.get("httpTarget") or {}).get("headers"):
+        yield "headers of a schedule are in clear to everybody who may list schedules; prove by a token who calls"
+
+
+def _deletion(resource: Declared) -> Iterator[str]:
+    role = resource.props.get("role")
+    if not isinstance(role, str) or not resource.type.startswith("gcp:storage/bucketIAM"):
+        return
+    if role.endswith((*_DELETING, _OWN_DELETING)) and not resource.props.get("condition"):
+        yield f"{role} may delete every object of the bucket; hold it to names by a condition"
+
+
 def _labels(resource: Declared) -> Iterator[str]:
     key = _LABELLED.get(resource.type)
     if key is None:
@@ -126,5 +142,7 @@ RULES: Final = (
     Rule("images-by-digest", "What runs is named by its digest.", _digest),
     Rule("locked-in-production", "What keeps or serves data in prod cannot be deleted.", _locked),
     Rule("no-secret-in-plain-environment", "Keys come from Secret Manager.", _plain_secret),
+    Rule("no-header-in-a-schedule", "Schedules prove who they are by a token and carry no header.", _header),
+    Rule("deletion-held-to-names", "Nobody may delete every object of a bucket.", _deletion),
     Rule("labels-present", "Everything that can carry labels tells app, environment, stack.", _labels),
 )

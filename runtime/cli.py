@@ -4,6 +4,7 @@ Owns arguments, output and exit codes; each command's work is elsewhere and impo
 `serve` start at once. People get a table or a sentence, `--json` gives one JSON document.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from runtime import logs
+from runtime import contract, logs
 from runtime.commands.adopt import adopt
 from runtime.commands.doctor import doctor
 from runtime.commands.export import export
@@ -30,6 +31,8 @@ from runtime.commands.terminal import (
 from runtime.commands.verify import verify
 from runtime.errors import ConfigError, NothingThere, RuntimeFailure
 
+_MAY_FIND_NOTHING = ("verify", "prune")
+
 
 @click.group(epilog=EXIT_CODES)
 def cli() -> None:
@@ -41,7 +44,7 @@ def cli() -> None:
 def serve(*, as_json: bool) -> None:
     """Restore, serve, back up, hand over. Logs are JSON lines either way."""
     del as_json
-    settings = settings_from_environment()
+    settings = settings_from_environment(serves=True)
     logs.configure(settings.log_level)
     import uvloop  # noqa: PLC0415
 
@@ -126,6 +129,11 @@ def show(identifier: str | None, *, as_json: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code. Every failure ends here, as a sentence and what to do."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    status = _run(arguments)
+    return _end_of_job(arguments, status) if contract.IN_A_JOB in os.environ else status
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         status = cli.main(list(arguments), standalone_mode=False, prog_name="python -m runtime")
     except RuntimeFailure as failure:
@@ -150,6 +158,23 @@ def _fail(failure: RuntimeFailure, arguments: Sequence[str]) -> int:
     if failure.hint:
         click.echo(f"Try: {failure.hint}", err=True)
     return failure.exit_code
+
+
+def _end_of_job(arguments: Sequence[str], status: int) -> int:
+    """Log how a job ended, for the alert on it. To Cloud Run nothing but 0 is done.
+
+    On its first days a bucket has no backup to verify or to prune: nothing is wrong then. A source of a pull that
+    holds nothing is another matter.
+    """
+    logs.configure_for_command()
+    log, command = logs.get_logger(), " ".join(arguments)
+    if status == NothingThere.exit_code and arguments[0] in _MAY_FIND_NOTHING:
+        log.warning("job.nothing_to_do", message=f"There was nothing to do for {command}", command=command)
+        return 0
+    if status:
+        message = f"{command} ended with exit code {status}; the lines before this one say why"
+        log.error("job.failed", message=message, command=command, exit_code=status)
+    return status
 
 
 def _print_backups(backups: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ infrastructure reads it without the container's packages. Owns no behaviour and 
 those are in `runtime.settings`.
 """
 
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -37,11 +38,17 @@ RECOVERY_WINDOW_HOURS: Final = "RECOVERY_WINDOW_HOURS"
 INSTANCE_ROLE: Final = "INSTANCE_ROLE"
 QDRANT_SNAPSHOT_ON_START: Final = "QDRANT_SNAPSHOT_ON_START"
 QDRANT_SNAPSHOT_DIR: Final = "QDRANT_SNAPSHOT_DIR"
+SOURCE_URL: Final = "SOURCE_URL"
+SOURCE_API_KEY: Final = "SOURCE_API_KEY"
 ALLOWED_CALLERS: Final = "ALLOWED_CALLERS"
 CALLER_AUDIENCES: Final = "CALLER_AUDIENCES"
 SERVICE_ACCESS: Final = "SERVICE_ACCESS"
 RUNTIME_ENVIRONMENT: Final = "RUNTIME_ENVIRONMENT"
 LOG_LEVEL: Final = "LOG_LEVEL"
+
+# Cloud Run sets one of them in every container: of a service, of a job. Nobody else does.
+IN_A_SERVICE: Final = "K_SERVICE"
+IN_A_JOB: Final = "CLOUD_RUN_JOB"
 
 # Cloud Run sets PORT itself and refuses a service that does; the agent's port is ours.
 DEFAULT_PORT: Final = 8080
@@ -57,14 +64,21 @@ ROLLBACK_ROUTE: Final = "/api/backups/{identifier}/rollback"
 VERIFY_ROUTE: Final = "/api/verify"
 METRICS_ROUTE: Final = "/api/metrics"
 
-# The one object that is ever overwritten; the infrastructure grants the overwrite on this name alone.
+# The one object of the repository that is ever overwritten; the infrastructure grants the overwrite on this name alone.
 HEAD_OBJECT: Final = "HEAD"
+# What `sync` keeps beside the backups, and the lease that lets one run at a time: overwritten, by its account alone.
+SYNC_FOLDER: Final = "sync"
+SYNC_LEASE_OBJECT: Final = "sync/LEASE"
 # Folders of the repository below its prefix: the infrastructure grants deletion in them, to pruning alone.
 VERIFIED_FOLDER: Final = "verified"
-REPOSITORY_FOLDERS: Final = ("manifests", "packs", VERIFIED_FOLDER, "journal", "exports")
+REPOSITORY_FOLDERS: Final = ("manifests", "packs", VERIFIED_FOLDER, "journal", "exports", SYNC_FOLDER)
 
 # The one folder that the image writes to: Qdrant's storage is below it, Cloud Run mounts memory or a disk there.
 DATA_DIR: Final = "/data"
+
+# What the jobs run: arguments of the image's program.
+DRILL_COMMAND: Final = ("verify", "--deep")
+SYNC_COMMAND: Final = ("sync", "pull", "--unchanged-ok")
 
 # Events that somebody is told of, by the name in the log line's `event`.
 EVENTS: Final = {
@@ -79,6 +93,18 @@ EVENTS: Final = {
     "writer_fenced": "writer.fenced",
     "journal_failing": "journal.failing",
 }
+
+
+def prune_command(*, last: int, hourly: int, daily: int, weekly: int) -> tuple[str, ...]:
+    """Return what the pruning job runs: how many backups stay of each kind."""
+    keep = {"last": last, "hourly": hourly, "daily": daily, "weekly": weekly}
+    return ("prune", *(f"--keep-{kind}={count}" for kind, count in keep.items()))
+
+
+def job_environment(told: Mapping[str, T]) -> dict[str, T]:
+    """Return what a job is told of what its instance is told: a job serves nobody, and has none of Qdrant's keys."""
+    variables = (BACKUP_URL, GOOGLE_CLOUD_PROJECT, QDRANT_COLLECTION_NAME, RUNTIME_ENVIRONMENT, LOG_LEVEL)
+    return {name: told[name] for name in variables}
 
 
 def environment(

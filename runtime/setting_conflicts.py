@@ -10,11 +10,14 @@ from runtime import contract
 from runtime.setting_forms import BUCKET
 
 
-def conflicts(values: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
-    """Return what is wrong between variables; those that failed alone are absent from `values`."""
+def conflicts(values: Mapping[str, Any], environment: Mapping[str, str], *, serves: bool) -> list[str]:
+    """Return what is wrong between variables; those that failed alone are absent from `values`.
+
+    `serves`: whether clients will be let in, who need a key in production.
+    """
     problems = [*_bucket_problems(values), *_port_problems(values)]
     if values.get("runtime_environment") == "production":
-        problems += _production_problems(values)
+        problems += _production_problems(values, serves=serves)
     quiet, age = values.get("backup_quiet_seconds"), values.get("backup_max_age_seconds")
     if quiet is not None and age is not None and quiet > age:
         problems.append(f"BACKUP_QUIET_SECONDS: {quiet:g} is more than BACKUP_MAX_AGE_SECONDS, {age:g}: lower it")
@@ -66,11 +69,11 @@ def _port_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _production_problems(values: Mapping[str, Any]) -> list[str]:
+def _production_problems(values: Mapping[str, Any], *, serves: bool) -> list[str]:
     problems = []
     if values.get("emulator_host"):
         problems.append("STORAGE_EMULATOR_HOST: is set in production: unset it, or use RUNTIME_ENVIRONMENT=development")
-    if "api_key" in values and not values["api_key"]:
+    if serves and "api_key" in values and not values["api_key"]:
         problems.append("QDRANT_API_KEY: is missing in production: set it from Secret Manager")
     if (values.get("backup_url") or "").startswith("file:"):
         problems.append("BACKUP_URL: a directory is lost with the container in production: use gs://BUCKET/PREFIX")

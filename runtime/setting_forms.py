@@ -96,6 +96,18 @@ def accounts(text: str) -> tuple[str, ...]:
     return accounts
 
 
+def engine_url(text: str) -> str:
+    """Return the address of a Qdrant, without a slash at its end."""
+    url = urllib.parse.urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname or not text.isprintable() or " " in text:
+        raise ValueError("must be http://HOST:PORT or https://HOST:PORT")
+    if url.username or url.password or url.query or url.fragment:
+        raise ValueError("must have no user, no ? and no # part: the key has a variable of its own")
+    if url.port == 0:
+        raise ValueError("must have a port from 1 to 65535")
+    return text.rstrip("/")
+
+
 def key(text: str) -> str:
     """Read a key, as an HTTP header can carry it."""
     if not text.isprintable() or not text.isascii() or " " in text:

@@ -156,6 +156,10 @@ class Settings:
     snapshot_dir: Path = _setting(
         contract.QDRANT_SNAPSHOT_DIR, Path, "./data/qdrant/snapshots", "Where stock snapshots are written."
     )
+    source_url: str | None = _setting(
+        contract.SOURCE_URL, form.engine_url, None, "The Qdrant that `sync pull` reads: `https://HOST:6333`."
+    )
+    source_api_key: str | None = _setting(contract.SOURCE_API_KEY, form.key, None, "Its key.", secret=True)
     allowed_callers: tuple[str, ...] = _setting(
         contract.ALLOWED_CALLERS, form.accounts, "", "Service accounts whose Google ID tokens may call `/api/*`."
     )
@@ -193,8 +197,11 @@ class Settings:
         return self.backup_url or f"gs://{self.bucket_name}"
 
     @classmethod
-    def from_env(cls, environment: Mapping[str, str]) -> "Settings":
-        """Read and check every variable. An empty value counts as not set. Raises ConfigError with all problems."""
+    def from_env(cls, environment: Mapping[str, str], *, serves: bool = True) -> "Settings":
+        """Read and check every variable. An empty value counts as not set. Raises ConfigError with all problems.
+
+        `serves`: whether clients will be let in; what does not serve needs no key, also in production.
+        """
         values: dict[str, Any] = {}
         problems: list[str] = []
         for item in fields(cls):
@@ -207,7 +214,7 @@ class Settings:
             except ValueError as error:
                 shown = "its value" if item.metadata["secret"] else f"{text!r}"
                 problems.append(f"{variable}: {shown} is wrong: {error}")
-        problems += conflicts(values, environment)
+        problems += conflicts(values, environment, serves=serves)
         if problems:
             raise ConfigError(
                 f"{len(problems)} setting(s) are wrong:\n  " + "\n  ".join(sorted(problems)),

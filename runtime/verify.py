@@ -9,14 +9,17 @@ Owns what each of them checks and the verdict.
   exact counts compared. It trusts nobody, and its verdict is kept.
 """
 
+import asyncio
 import datetime as dt
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from runtime import comparison, restore
 from runtime.engine import process
+from runtime.engine.tuning import refuse_what_cannot_fit
 from runtime.errors import EngineError, IntegrityError
+from runtime.logs import get_logger
 from runtime.repository import names, verdicts
 from runtime.repository.catalogue import find, require_head
 from runtime.repository.intact import Damage, damaged_packs, packs_there
@@ -26,6 +29,9 @@ from runtime.run_sink import Progress
 from runtime.scratch import running, scratch
 from runtime.settings import Settings
 
+log = get_logger()
+
+MOST_DAMAGE_LOGGED: Final = 10
 ADVICE = (
     "A running writer saves everything anew when POST /api/verify finds this; a start takes the next older intact "
     "backup by itself (RESTORE_FALLBACK=older), and `rollback ID` makes one the newest; "
@@ -74,6 +80,14 @@ async def restore_and_compare(
         comparison.refuse_newer(manifest, version)
         found = replace(found, damage=await _try(repository, manifest, settings, progress), engine=version)
     found = replace(found, depth="deep", seconds=round(time.monotonic() - started, 3))
+    if not found.ok:
+        # Before it is kept: who may not write the verdict down has to be heard all the same.
+        log.error(
+            "verify.damaged",
+            message=f"The backup {found.backup} is damaged: {found.damage[0].problem}",
+            backup=found.backup,
+            damage=[f"{damage.what} {damage.problem}" for damage in found.damage[:MOST_DAMAGE_LOGGED]],
+        )
     verdict = {**asdict(found), "ok": found.ok, "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
     return replace(found, record=await verdicts.keep(repository, found.backup, verdict))
 
@@ -109,6 +123,7 @@ async def _try(
     what = names.backup_id(manifest.epoch, manifest.seq)
     async with scratch(settings, "verify") as own:
         try:
+            refuse_what_cannot_fit(manifest.live_bytes(), await asyncio.to_thread(process.room, own))
             await restore.place(repository, manifest, own.storage_dir, progress)
             async with running(own) as engine:
                 different = await comparison.differences(engine.admin, manifest)

@@ -6,7 +6,7 @@ instance's.
 
 import asyncio
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -18,12 +18,10 @@ from runtime.repository import names
 from runtime.repository.catalogue import describe, listing
 from runtime.repository.manifest import Manifest
 from runtime.settings import Settings
-from runtime.verify import look
+from runtime.verify import MOST_DAMAGE_LOGGED, look
 from runtime.writing import Saved
 
 log = get_logger()
-
-_MOST_DAMAGE_LOGGED: Final = 10
 
 
 class Control:
@@ -66,7 +64,7 @@ class Control:
             log.error(
                 "verify.damaged",
                 message=f"The newest backup {found.backup} is damaged" + (": saving everything anew" if mends else ""),
-                damage=[f"{damage.what} {damage.problem}" for damage in found.damage[:_MOST_DAMAGE_LOGGED]],
+                damage=[f"{damage.what} {damage.problem}" for damage in found.damage[:MOST_DAMAGE_LOGGED]],
             )
             if mends:
                 writing.start_over()

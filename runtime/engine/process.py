@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from runtime import children
+from runtime import children, contract
 from runtime.container import allowance, disk_left, is_memory_disk
 from runtime.engine.admin import Admin
 from runtime.engine.stream import ShardStream, open_stream
@@ -20,8 +20,6 @@ from runtime.settings import Settings
 # longer, and the start-up probe ends anything beyond this.
 _LONGEST_START_SECONDS = 230.0
 _POLL_SECONDS = 0.02
-# Cloud Run sets it in every container of a service, and nobody else does.
-_ON_CLOUD_RUN = "K_SERVICE"
 
 
 class Engine:
@@ -115,7 +113,8 @@ def room(settings: Settings) -> Room:
 
 
 def _is_memory_disk(settings: Settings) -> bool:
-    return is_memory_disk(settings.storage_dir, on_cloud_run=_ON_CLOUD_RUN in settings.engine_environment)
+    there = settings.engine_environment.keys() & {contract.IN_A_SERVICE, contract.IN_A_JOB}
+    return is_memory_disk(settings.storage_dir, on_cloud_run=bool(there))
 
 
 async def version(settings: Settings) -> str | None:

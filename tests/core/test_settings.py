@@ -20,7 +20,7 @@ from runtime.settings import (
     StoreOutage,
 )
 
-SECRETS = (contract.QDRANT_API_KEY, contract.QDRANT_READ_ONLY_API_KEY)
+SECRETS = (contract.QDRANT_API_KEY, contract.QDRANT_READ_ONLY_API_KEY, contract.SOURCE_API_KEY)
 MINIMAL = {"BACKUP_URL": "file:///backups"}
 
 _WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=3, max_size=20).map(lambda text: f"a{text}z")
@@ -61,6 +61,7 @@ VALUES: Mapping[str, tuple[str, st.SearchStrategy[Any]]] = {
     contract.HANDOVER_TIMEOUT_SECONDS: ("handover_timeout_seconds", _seconds(1, 600)),
     contract.HANDOVER_IDLE_SECONDS: ("handover_idle_seconds", _seconds(0, 600)),
     contract.QDRANT_SNAPSHOT_ON_START: ("snapshot_on_start", st.booleans()),
+    contract.SOURCE_URL: ("source_url", _WORD.map("https://{}:6333".format)),
 }
 _PORT_NAMES = (contract.PORT, contract.AGENT_PORT, contract.QDRANT_HTTP_PORT, contract.QDRANT_GRPC_PORT)
 PORTS = {name: name.lower() for name in _PORT_NAMES}
@@ -85,8 +86,8 @@ def environments(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, Any]]:
     ports = draw(st.lists(st.integers(1, 65535), min_size=4, max_size=4, unique=True))
     environment |= {name: str(port) for name, port in zip(PORTS, ports, strict=True)}
     expected |= dict(zip(PORTS.values(), ports, strict=True))
-    keys = draw(st.lists(_KEYS, max_size=2, unique=True))
-    for name, attribute, key in zip(SECRETS, ("api_key", "read_only_api_key"), keys, strict=False):
+    keys = draw(st.lists(_KEYS, max_size=3, unique=True))
+    for name, attribute, key in zip(SECRETS, ("api_key", "read_only_api_key", "source_api_key"), keys, strict=False):
         environment[name] = expected[attribute] = key
     expected["engine_environment"] = {"QDRANT__LOG_LEVEL": "DEBUG", "PATH": "/bin"}
     return environment | expected["engine_environment"], expected
@@ -136,6 +137,8 @@ WRONG = {
     contract.ALLOWED_CALLERS: ["somebody", "a@b.c, d"],
     contract.QDRANT_API_KEY: ["a key", "ключ", "k\x07"],
     contract.QDRANT_READ_ONLY_API_KEY: ["a key"],
+    contract.SOURCE_URL: ["host:6333", "ftp://host", "https://", "https://host:0", "https://host:x", "https://h?x=1"],
+    contract.SOURCE_API_KEY: ["a key"],
 }  # fmt: skip
 
 

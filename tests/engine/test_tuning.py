@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime import contract
 from runtime.container import Allowance, disk_left, is_memory_disk
 from runtime.engine import process
 from runtime.engine.tuning import GIB, OVERHEAD_BYTES, Room, refuse_what_cannot_fit, tuning
@@ -43,6 +44,14 @@ def test_what_a_user_sets_wins() -> None:
 
     assert told["QDRANT__STORAGE__WAL__WAL_CAPACITY_MB"] == "8"
     assert told["QDRANT_NUM_CPUS"] == "3"
+
+
+@pytest.mark.parametrize("mark", [contract.IN_A_SERVICE, contract.IN_A_JOB])
+def test_cloud_run_s_own_file_system_is_memory_in_services_and_jobs(mark: str) -> None:
+    """What Cloud Run sets in a service's or a job's container tells that the root file system is memory."""
+    settings = Settings.from_env({"BACKUP_URL": "gs://bucket", "QDRANT_STORAGE_DIR": "/nowhere/storage", mark: "q"})
+
+    assert process.room(settings).memory_disk
 
 
 @given(data=st.integers(0, 64 << 30), memory=MEMORY)

@@ -44,11 +44,45 @@ def _service(service: Mapping[str, Any]) -> list[str]:
         found.append("timeout: 1 to 3600 s")
     if not 1 <= template["maxInstanceRequestConcurrency"] <= 1000:
         found.append("concurrency: 1 to 1000")
-    return found + [fault for container in template["containers"] for fault in _container(container)]
+    return found + [fault for container in template["containers"] for fault in _serving_container(container)]
 
 
-def _container(container: Mapping[str, Any]) -> list[str]:
-    """Return what Cloud Run refuses in a container."""
+def _run_job(job: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Run refuses in a job: at most 10 retries, a week for each task, nothing that serves."""
+    task = job["template"]["template"]
+    found = []
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,47}[a-z0-9]", job["name"]):
+        found.append(f"name {job['name']!r}: up to 49 small letters, digits and dashes")
+    if not re.fullmatch(r"[1-9]\d*s", task["timeout"]) or _seconds(task["timeout"]) > 7 * 86400:
+        found.append(f"task timeout {task['timeout']!r}: whole seconds with s, up to 168 h")
+    if not 0 <= task["maxRetries"] <= 10:
+        found.append("max retries: 0 to 10")
+    if not 1 <= job["template"].get("taskCount", 1) <= 10_000:
+        found.append("task count: 1 to 10,000")
+    if len(task["containers"]) != 1:
+        found.append("one container is expected")
+    if job.get("deletionProtection") is not False:
+        found.append("left out, deletionProtection is true, and destroy stops at the job")
+    access = task.get("vpcAccess")
+    if access and access["egress"] not in _CHOICES["egress"]:
+        found.append(f"egress {access['egress']!r}")
+    for container in task["containers"]:
+        found += [f"a job's container has no {what}" for what in ("ports", "startupProbe") if container.get(what)]
+        found += _container(container, "scratch" if task.get("volumes") else None)
+    return found
+
+
+def _serving_container(container: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud Run refuses in a container that serves."""
+    found = _container(container, "storage")
+    probe = container["startupProbe"]
+    if probe["failureThreshold"] * probe["periodSeconds"] > 240 or probe["timeoutSeconds"] > probe["periodSeconds"]:
+        found.append("start-up probe: at most 240 s in all, each shorter than the period")
+    return found
+
+
+def _container(container: Mapping[str, Any], volume: str | None) -> list[str]:
+    """Return what Cloud Run refuses in any container; `volume` is what has to be mounted."""
     found = []
     limits = container["resources"]["limits"]
     low, high = _MEMORY.get(limits["cpu"], (1, 0))
@@ -56,17 +90,14 @@ def _container(container: Mapping[str, Any]) -> list[str]:
         found.append(f"{limits['cpu']} CPU with {limits['memory']}")
     if container["image"] != UNKNOWN and "@sha256:" not in container["image"]:
         found.append(f"image {container['image']!r} is not a digest")
-    probe = container["startupProbe"]
-    if probe["failureThreshold"] * probe["periodSeconds"] > 240 or probe["timeoutSeconds"] > probe["periodSeconds"]:
-        found.append("start-up probe: at most 240 s in all, each shorter than the period")
     names = [env["name"] for env in container["envs"]]
-    found += [f"{name} is reserved" for name in ("PORT", "K_SERVICE") if name in names]
+    found += [f"{name} is reserved" for name in ("PORT", "K_SERVICE", "CLOUD_RUN_JOB") if name in names]
     found += [f"{env['name']} is twice there" for env in container["envs"] if names.count(env["name"]) > 1]
     for env in container["envs"]:
         if ("value" in env) == ("valueSource" in env):
             found.append(f"{env['name']} has neither or both of value and valueSource")
     mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
-    return found if mounted == {"storage"} else [*found, f"mounts {mounted}"]
+    return found if mounted == ({volume} if volume else set()) else [*found, f"mounts {mounted}"]
 
 
 def _account(account: Mapping[str, Any]) -> list[str]:
@@ -103,8 +134,16 @@ def _job(job: Mapping[str, Any]) -> list[str]:
         found.append("attempt deadline: 15 s to 30 min")
     if not 0 <= job["retryConfig"]["retryCount"] <= 5:
         found.append("retry count: 0 to 5")
-    if job["httpTarget"].get("headers"):
+    target = job["httpTarget"]
+    if target.get("headers"):
         found.append("headers are kept in clear")
+    if ("oidcToken" in target) == ("oauthToken" in target):
+        found.append("one token, of an account of one's own, is expected")
+    # Google's APIs refuse ID tokens, and a service of one's own refuses access tokens.
+    if target["uri"] != UNKNOWN and ("oauthToken" in target) != (".googleapis.com/" in target["uri"]):
+        found.append(f"the wrong kind of token for {target['uri']}")
+    if target["httpMethod"] != "POST":
+        found.append("both what asks for a backup and what starts a job is a POST")
     return found
 
 
@@ -118,7 +157,19 @@ def _policy(policy: Mapping[str, Any]) -> list[str]:
     logs = [c for c in policy["conditions"] if "conditionMatchedLog" in c]
     if logs and (len(policy["conditions"]) > 1 or "notificationRateLimit" not in policy["alertStrategy"]):
         return ["a log condition stands alone and needs a notification rate limit"]
-    return []
+    found = []
+    for condition in policy["conditions"]:
+        absence = condition.get("conditionAbsent", {})
+        if absence and _seconds(absence["duration"]) > 23.5 * 3600:
+            found.append("absence: at most 23.5 hours")
+        asked = condition.get("conditionPrometheusQueryLanguage", {})
+        if asked and (
+            _seconds(asked["evaluationInterval"]) % 30 or asked["query"].count("(") != asked["query"].count(")")
+        ):
+            found.append("a query is asked every multiple of 30 s, and its brackets match")
+        if any(int(hours) > 2 * 365 * 24 for hours in re.findall(r"\[(\d+)h\]", asked.get("query", ""))):
+            found.append("a query looks back two years at most")
+    return found
 
 
 def _dashboard(dashboard: Mapping[str, Any]) -> list[str]:
@@ -140,6 +191,7 @@ def _gibibytes(quantity: str) -> float:
 
 _RULES: Final[Mapping[str, Callable[[Mapping[str, Any]], list[str]]]] = {
     "gcp:cloudrunv2/service:Service": _service,
+    "gcp:cloudrunv2/job:Job": _run_job,
     "gcp:serviceaccount/account:Account": _account,
     "gcp:storage/bucket:Bucket": _bucket,
     "gcp:storage/bucketIAMMember:BucketIAMMember": _grant,

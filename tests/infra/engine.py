@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.infra.generated import ROOT
+from tests.infra.stacks import SECRETS
 
 PASSPHRASE: Final = "a passphrase of the tests"
 _COPIED: Final = ("components", "runtime", "requirements", "__main__.py", "Dockerfile.qdrant")
-_TIMEOUT: Final = 100
+_TIMEOUT: Final = 300
 
 # Whether to run it: where the command is on PATH, and where a pipeline demands it, found or not.
 ENGINE: Final = shutil.which("pulumi") is not None or os.environ.get("PULUMI_REQUIRED") == "1"
@@ -64,7 +65,8 @@ class Engine:
 
     def configure(self, name: str, values: Mapping[str, str]) -> None:
         """Set keys of a stack."""
-        pairs = [part for key, value in values.items() for part in ("--plaintext", f"{key}={value}")]
+        kinds = {key: "--secret" if key in SECRETS else "--plaintext" for key in values}
+        pairs = [part for key, value in values.items() for part in (kinds[key], f"{key}={value}")]
         self.run("config", "set-all", "--stack", name, *pairs).worked()
 
     def run(self, *arguments: str) -> Outcome:

@@ -26,6 +26,15 @@ class FakeGoogle:
     wrong: dict[str, tuple[int, Any]] = field(default_factory=dict)
     template: dict[str, Any] = field(default_factory=lambda: {"containers": [{"image": IMAGE}]})
     revisions: int = 1
+    executions: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {
+            "qdrant-dev-verify": {
+                "name": "jobs/qdrant-dev-verify/executions/x1",
+                "completionStatus": "EXECUTION_SUCCEEDED",
+                "completionTime": "2026-11-26T03:04:05Z",
+            }
+        }
+    )
     loses_writes: bool = False
     points: dict[str, Any] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
@@ -48,6 +57,8 @@ class FakeGoogle:
                     "image": IMAGE,
                     "project": "acme-search",
                     "region": "europe-west1",
+                    "verifyJob": "qdrant-dev-verify",
+                    "pruneJob": "qdrant-dev-prune",
                     "runtimeAccount": "qdrant-dev-runtime@acme-search.iam.gserviceaccount.com",
                     "idTokenCommand": "gcloud auth print-identity-token",
                     "apiKeySecret": "qdrant-dev-api-key",
@@ -67,6 +78,14 @@ class FakeGoogle:
             return 401, {}
         if plain.endswith("/services/qdrant-dev"):
             return self._run(method, body)
+        if "/jobs/" in plain:
+            name = plain.rpartition("/")[2]
+            execution = {"latestCreatedExecution": self.executions[name]} if name in self.executions else {}
+            return 200, {
+                "terminalCondition": {"state": "CONDITION_SUCCEEDED"},
+                "template": {"template": {"containers": [{"image": IMAGE}]}},
+                **execution,
+            }
         return 200, {
             "/v2/entries:list": {"entries": [{"jsonPayload": {"event": "backup.committed"}}]},
             "/storage/v1/b/backups/iam": {

@@ -19,7 +19,7 @@ from pulumi.runtime import mocks, rpc, settings
 from components.keys import PROJECT_NAME
 from tests.infra import answers, cloud_rules, shapes
 from tests.infra.generated import ROOT
-from tests.infra.stacks import namespaced
+from tests.infra.stacks import SECRETS, namespaced
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Recorder(mocks.Mocks):
     def all(self, kind: str) -> list[Declared]:
         """Return the resources whose type ends like this."""
         return [resource for resource in self.declared if resource.type.endswith(kind)]
+
+    def named(self, name: str) -> Declared:
+        """Return the one resource of a name."""
+        (found,) = [resource for resource in self.declared if resource.name == name]
+        return found
 
     def only(self, kind: str) -> Declared:
         """Return the one resource of a type."""
@@ -144,7 +149,7 @@ def run_under_mocks(
     recorder = Recorder(preview=preview)
     settings.set_root_resource(None)  # type: ignore[arg-type]  # else the last program's exports stay
     mocks.set_mocks(recorder, project=PROJECT_NAME, stack=stack, preview=preview, monitor=_Monitor(recorder))
-    secret = list(namespaced({"apiKey": "", "readOnlyApiKey": ""}))
+    secret = list(namespaced(dict.fromkeys(SECRETS, "")))
     pulumi.runtime.set_all_config(namespaced(values), secret_keys=secret)
 
     @mocks.test  # type: ignore[untyped-decorator]

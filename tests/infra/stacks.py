@@ -19,7 +19,12 @@ PROD: Final[Mapping[str, str]] = {
     "alertEmails": "ops@acme.example",
     "deliveryAccounts": "true",
     "invokers": "serviceAccount:app@acme-search.iam.gserviceaccount.com",
+    "readers": "3",
+    "readerInvokers": "serviceAccount:search@acme-search.iam.gserviceaccount.com",
+    "syncSource": "https://source.acme.example:6333",
+    "syncSourceKey": "the-key-of-the-source-cluster",
 }
+SECRETS: Final = frozenset({"apiKey", "readOnlyApiKey", "syncSourceKey"})
 LOCAL: Final[Mapping[str, str]] = {"environment": "local"}
 
 
@@ -32,7 +37,7 @@ def parse(
     values: Mapping[str, str],
     *,
     stack: str = "dev",
-    secret: frozenset[str] = frozenset({"apiKey", "readOnlyApiKey"}),
+    secret: frozenset[str] = SECRETS,
 ) -> StackConfig:
     """Parse values as the configuration of a stack."""
     return StackConfig.parse(namespaced(values), stack=stack, secret_keys=secret)

@@ -15,7 +15,16 @@ OBJECTS = {
     "HEAD": {"get", "list", "create"},
     "qdrant/manifests/00000001-0000000001.json": {"get", "list", "create"},
     "qdrant/packs/2026/11/01/x.tar": {"get", "list", "create"},
+    "qdrant/journal/00000001/0000000001": {"get", "list", "create"},
 }
+# Every kind of name that the repository has, and some that are not its.
+NAMES = (
+    *OBJECTS,
+    *(f"qdrant/{folder}/x" for folder in contract.REPOSITORY_FOLDERS),
+    f"qdrant/{contract.SYNC_LEASE_OBJECT}",
+    *("elsewhere/packs/x", "qdrant/packs-of-others", "qdrant/verifiedx", "qdrant2/HEAD", "qdrant/HEAD/x"),
+)
+ACCOUNTS = ("runtime", "scheduler", "verify", "prune", "sync", "reader", "preview", "deploy")
 
 
 @pytest.mark.parametrize("name", OBJECTS)
@@ -32,18 +41,71 @@ def test_only_pruning_deletes_and_never_head(dev: Recorder) -> None:
         assert allowed(dev, "qdrant-dev-prune", name) == {"get", "list"}
 
 
-def test_verification_only_records(dev: Recorder) -> None:
-    """The verify account adds records of verifications and nothing else."""
-    assert allowed(dev, "qdrant-dev-verify", "qdrant/verified/x.json") == {"get", "list", "create"}
-    assert allowed(dev, "qdrant-dev-verify", "qdrant/packs/x.tar") == {"get", "list"}
+@pytest.mark.parametrize("name", NAMES)
+def test_no_backup_is_deleted_by_anybody_but_pruning(prod: Recorder, name: str) -> None:
+    """Of all accounts only prune's may delete a backup; HEAD and the lease of pulls can be replaced."""
+    deleting = {account for account in ACCOUNTS if "delete" in allowed(prod, f"qdrant-prod-{account}@", name)}
+
+    if name == "qdrant/HEAD":
+        assert deleting == {"runtime", "sync"}
+    elif name == f"qdrant/{contract.SYNC_LEASE_OBJECT}":
+        assert deleting == {"prune", "sync"}
+    else:
+        backup = any(name.startswith(f"qdrant/{folder}/") for folder in contract.REPOSITORY_FOLDERS)
+        assert deleting == ({"prune"} if backup else set())
 
 
-def test_the_scheduler_only_calls(dev: Recorder) -> None:
-    """The scheduler's account has no right on the bucket or the keys, only to invoke the service."""
-    grants = [r for r in dev.declared if "scheduler@" in str(r.inputs.get("member", ""))]
+@pytest.mark.parametrize("name", NAMES)
+def test_pruning_cannot_write(prod: Recorder, name: str) -> None:
+    """Prune's account creates nothing at all, so it can overwrite neither HEAD nor a backup with one of its own."""
+    assert "create" not in allowed(prod, "qdrant-prod-prune@", name)
 
-    assert [grant.inputs["role"] for grant in grants] == ["roles/run.invoker"]
-    assert allowed(dev, "qdrant-dev-scheduler", "qdrant/HEAD") == set()
+
+@pytest.mark.parametrize("name", NAMES)
+def test_verification_only_records(prod: Recorder, name: str) -> None:
+    """Verify's account reads, and adds below verified/ alone: no record of its own can it change or remove."""
+    expected = {"get", "list", "create"} if name.startswith("qdrant/verified/") else {"get", "list"}
+
+    assert allowed(prod, "qdrant-prod-verify@", name) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_readers_only_read(prod: Recorder, name: str) -> None:
+    """The readers' account gets and lists, whatever the name."""
+    assert allowed(prod, "qdrant-prod-reader@", name) == {"get", "list"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pull_adds_below_the_prefix_and_replaces_head(prod: Recorder, name: str) -> None:
+    """Sync's account may do to backups what the instance's may, within the prefix, and replace its lease."""
+    expected = {"get", "list"} | ({"create"} if name.startswith("qdrant/") else set())
+    replaces = name in ("qdrant/HEAD", "qdrant/sync/LEASE")
+
+    assert allowed(prod, "qdrant-prod-sync@", name) == expected | ({"delete"} if replaces else set())
+
+
+def test_the_scheduler_only_calls(prod: Recorder) -> None:
+    """The scheduler's account has no right on the bucket or the keys, only to call the service and start the jobs."""
+    grants = [r for r in prod.declared if "scheduler@" in str(r.inputs.get("member", ""))]
+
+    assert {grant.inputs["role"] for grant in grants} == {"roles/run.invoker"}
+    on = sorted(grant.inputs["name"] for grant in grants)
+    assert on == ["qdrant-prod", "qdrant-prod-prune", "qdrant-prod-sync", "qdrant-prod-verify"]
+    assert not [name for name in NAMES if allowed(prod, "qdrant-prod-scheduler@", name)]
+
+
+def test_keys_go_to_whom_they_are_for(prod: Recorder) -> None:
+    """Qdrant's keys are read by what serves, the source's key by the pull alone; drill and prune read none."""
+    readers: dict[str, set[str]] = {}
+    for grant in prod.all("secretIamMember:SecretIamMember"):
+        account = grant.inputs["member"].partition("@")[0].rpartition("-")[2]
+        readers.setdefault(grant.inputs["secretId"], set()).add(account)
+
+    assert readers == {
+        "qdrant-prod-api-key": {"runtime", "reader"},
+        "qdrant-prod-read-only-api-key": {"runtime", "reader"},
+        "qdrant-prod-source-api-key": {"sync"},
+    }
 
 
 def test_nobody_is_granted_anything_on_the_whole_project(prod: Recorder) -> None:
@@ -86,7 +148,7 @@ def test_raising_the_rotation_makes_new_keys() -> None:
 
 def test_production_cannot_be_deleted_by_accident(prod: Recorder, dev: Recorder) -> None:
     """In prod what keeps or serves data is locked three ways; in dev nothing is."""
-    bucket, service = prod.only("bucket:Bucket"), prod.only("cloudrunv2/service:Service")
+    bucket, service = prod.only("bucket:Bucket"), prod.named("qdrant-service")
 
     assert (bucket.protect, bucket.retain, bucket.inputs["forceDestroy"]) == (True, True, False)
     assert (service.protect, service.inputs["deletionProtection"]) == (True, True)
@@ -112,7 +174,7 @@ def test_a_public_service_checks_keys_instead_of_callers() -> None:
 
 def test_the_schedule_asks_as_itself_and_sends_no_key(dev: Recorder) -> None:
     """The job posts to the snapshot route with a token for the service's URL, and no header at all."""
-    target = dev.only("job:Job").inputs["httpTarget"]
+    target = dev.named("schedule-snapshot").inputs["httpTarget"]
 
     assert target["uri"] == f"https://qdrant-dev-123456789012.europe-west1.run.app{contract.SNAPSHOT_ROUTE}"
     assert target["oidcToken"]["audience"] == target["uri"].removesuffix(contract.SNAPSHOT_ROUTE)
@@ -123,7 +185,7 @@ def test_the_schedule_asks_as_itself_and_sends_no_key(dev: Recorder) -> None:
 def test_the_schedules_token_is_one_that_the_container_accepts(dev: Recorder) -> None:
     """A private service has its tokens checked by Cloud Run; a public one knows what they must be made for."""
     public = deploy({**DEV, "public": "true"})
-    audience = public.only("job:Job").inputs["httpTarget"]["oidcToken"]["audience"]
+    audience = public.named("schedule-snapshot").inputs["httpTarget"]["oidcToken"]["audience"]
     for recorder, access, expected in ((dev, "private", ""), (public, "public", audience)):
         service = recorder.only("cloudrunv2/service:Service").inputs
         told = {env["name"]: env.get("value") for env in service["template"]["containers"][0]["envs"]}

@@ -60,6 +60,20 @@ WRONG = [
     ("docsUrl", "https://docs.acme.example/#top", "https:// address"),
     ("collections", "docs/2024", "collection's name"),
     ("localAgentPort", "8080", "pulumi config set localAgentPort 8081"),
+    ("snapshotSchedule", "never", "pulumi config set snapshotSchedule '0 */6 * * *'"),
+    ("drillSchedule", "daily", "five fields"),
+    ("pruneSchedule", "0 25 * * *", "hour field"),
+    ("keepLast", "0", "pulumi config set keepLast 1"),
+    ("keepDaily", "-1", "from 0 to 1000"),
+    ("syncSource", "source:6333", "pulumi config set syncSource https://HOST:6333"),
+    ("syncSource", "https://key@source:6333", "without user and key"),
+    ("syncSourceKey", "k" * 20, "the key of no source"),
+    ("syncSchedule", "* * * *", "this has 4"),
+    ("readers", "101", "from 0 to 100"),
+    ("minReaders", "1", "with readers = 0 there are none"),
+    ("readerSize", "large", "pulumi config set readers 2"),
+    ("readerInvokers", "user:you@example.com", "there are none"),
+    ("readerInvokers", "allUsers", "pulumi config set public true"),
     ("billing", "request", "backups and hand-overs would not run"),
     ("cpuIdle", "true", "set minInstances to 0"),
     ("maxInstances", "3", "one instance writes"),
@@ -74,7 +88,8 @@ def test_a_wrong_value_is_told_with_its_key_its_value_and_the_fix(key: str, valu
         parse({**DEV, key: value})
 
     text = str(caught.value)
-    shown = "(secret, 5 characters)" if key == "apiKey" else value
+    secret = next((option.secret for option in options.every_option() if option.name == key), False)
+    shown = f"(secret, {len(value)} characters)" if secret else value
     assert "1 problem in the configuration of stack dev; nothing was changed." in text
     assert shown in text
     assert told in text

@@ -21,6 +21,10 @@ FAULTY = {
     "latestReadyRevision": "r1",
     "template": {"containers": [{"image": "i"}]},
 }
+JOB = "/v2/projects/acme-search/locations/europe-west1/jobs/qdrant-dev-verify"
+JOBS = "jobs are there and last ended well"
+READY = {"state": "CONDITION_SUCCEEDED"}
+OTHER_IMAGE = {"template": {"containers": [{"image": "r/qdrant@sha256:other"}]}}
 CREATOR = "roles/storage.objectCreator"
 
 
@@ -46,6 +50,7 @@ def test_a_deployment_in_good_order_passes_every_check(fake: FakeGoogle) -> None
     assert len(found) == len(CHECKS)
     assert fake.refused == []
     assert found["healthy"] == (True, "ok, role writer")
+    assert found[JOBS][1] == "qdrant-dev-verify 2026-11-26T03:04:05Z, qdrant-dev-prune has not run yet"
 
 
 def test_the_checks_leave_the_service_as_it_was(fake: FakeGoogle) -> None:
@@ -63,6 +68,9 @@ FAULTS = [
     (SERVICE, 403, {}, "service ready", "403"),
     ("/health", 503, {"status": "restoring"}, "healthy", "restoring"),
     ("/v2/entries:list", 200, {}, "logs visible", "exclusion filter"),
+    (JOB, 404, {}, JOBS, "404"),
+    (JOB, 200, {"terminalCondition": {"message": "no such image"}, "template": OTHER_IMAGE}, JOBS, "no such image"),
+    (JOB, 200, {"terminalCondition": READY, "template": OTHER_IMAGE}, JOBS, "sha256:other"),
     (BUCKET, 200, {"bindings": []}, "bucket writable by the service alone", "cannot add objects"),
     (
         BUCKET,
@@ -95,6 +103,21 @@ def test_a_fault_fails_its_check_and_no_other_is_skipped(
     assert len(found) == len(CHECKS)
 
 
+@pytest.mark.parametrize("status", ["EXECUTION_FAILED", "EXECUTION_CANCELLED", ""])
+def test_a_job_whose_last_run_did_not_end_well_is_found(fake: FakeGoogle, status: str) -> None:
+    """The check fails with the job's name and the run whose log tells why; whatever is not a success is none."""
+    fake.executions["qdrant-dev-prune"] = {"name": "p/jobs/qdrant-dev-prune/executions/x7", "completionStatus": status}
+
+    assert results(fake)[JOBS] == (False, f"qdrant-dev-prune last ended with {status} (x7); its log tells why")
+
+
+def test_a_job_that_is_running_is_no_failure(fake: FakeGoogle) -> None:
+    """What has not ended is told as running."""
+    fake.executions["qdrant-dev-prune"] = {"completionStatus": "EXECUTION_RUNNING"}
+
+    assert "qdrant-dev-prune is running" in results(fake)[JOBS][1]
+
+
 def test_a_write_that_is_lost_is_found(fake: FakeGoogle) -> None:
     """When the point is gone after a new revision, the last check fails."""
     fake.loses_writes = True
@@ -121,3 +144,4 @@ def test_a_stack_has_every_output_that_the_checks_read() -> None:
     target = Target.of_stack("dev", lambda _command: json.dumps(recorder.outputs))
     assert target.runtime_account == "qdrant-dev-runtime@acme-search.iam.gserviceaccount.com"
     assert (target.private, target.key_secret) == (True, "qdrant-dev-api-key")
+    assert target.jobs == ("qdrant-dev-verify", "qdrant-dev-prune")

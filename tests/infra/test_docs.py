@@ -11,6 +11,13 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 DEPLOY = ROOT / "docs" / "deploy.md"
 SETTING = re.compile(r"pulumi config set (--secret )?(\w+)(?: (.+))?")
 
+# What a key makes sense beside; the page sets it in the same place.
+NEEDED = {
+    "alertEmails": {"monitoring": "true"},
+    "readerInvokers": {"readers": "3"},
+    "syncSourceKey": {"syncSource": "https://source.example.com:6333"},
+}
+
 
 def test_the_schema_in_pulumi_yaml_is_the_table_of_options() -> None:
     """Pulumi.yaml is what `make inventory` writes from the options."""
@@ -36,8 +43,7 @@ def test_every_documented_command_sets_a_key_to_an_accepted_value(flag: str, key
     option = {option.name: option for option in every_option()}[key]
 
     assert bool(flag) == option.secret
-    needed = {"monitoring": "true"} if key == "alertEmails" else {}
-    assert parse({**DEV, **needed, key: value.replace("OWNER", "acme")}).project
+    assert parse({**DEV, **NEEDED.get(key, {}), key: value.replace("OWNER", "acme")}).project
 
 
 def test_every_fix_that_is_a_command_sets_a_key_there_is() -> None:
@@ -59,5 +65,5 @@ def test_the_components_readme_runs() -> None:
 
     recorder: Recorder = run_under_mocks(program, {}, stack="dev")
     kinds = {resource.type.rpartition(":")[2] for resource in recorder.declared if "qdrant:" in resource.type}
-    assert len(blocks) == 10
-    assert len(kinds) == 9
+    assert len(blocks) == 12
+    assert len(kinds) == 10

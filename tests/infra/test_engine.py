@@ -7,6 +7,7 @@ import pytest
 
 from tests.infra.engine import ENGINE, Engine, Outcome
 from tests.infra.provider import Cloud, serving
+from tests.infra.recorder import deploy
 from tests.infra.stacks import DEV, PROD
 
 pytestmark = [
@@ -15,7 +16,12 @@ pytestmark = [
         reason="the pulumi CLI is not on PATH (https://www.pulumi.com/docs/install/), so no real engine ran",
     ),
     pytest.mark.xdist_group("pulumi-engine"),
+    # Four runs of the command line over a hundred resources, each starting Python anew, beside whatever else runs.
+    pytest.mark.timeout(600),
 ]
+
+
+ROLES = ("verify", "prune", "sync")
 
 
 class Life:
@@ -52,7 +58,8 @@ def test_a_first_preview_needs_neither_docker_nor_credentials(life: Life) -> Non
     """With no daemon, no token and nothing known yet the preview works, builds nothing and calls nothing."""
     life.previewed.worked()
 
-    assert "42 to create" in life.previewed.text
+    everything = len(deploy(DEV).declared) + 1  # and the stack itself
+    assert f"{everything} to create" in life.previewed.text
     assert life.called_by_preview == []
 
 
@@ -63,9 +70,13 @@ def test_things_are_made_in_an_order_that_works(life: Life) -> None:
 
     apis = [name for name in made if name.startswith("apis-")]
     assert set(made[: len(apis)]) == set(apis)
-    needed = "backups-writer-replaces-head keys-api-key-version keys-api-key-reader image-reader"
+    needed = "backups-writer-replaces-head keys-api-key-version keys-api-key-for-runtime image-reader"
     for name in needed.split():
         assert made.index(name) < service
+    # A job that the clock starts has its rights already.
+    for right in ("backups-verifier-records", "jobs-verify-starter"):
+        assert made.index(right) < made.index("schedule-verify")
+    assert made.index("backups-pruner-deletes") < made.index("jobs-prune")
 
 
 def test_a_second_run_changes_nothing(life: Life) -> None:
@@ -90,13 +101,14 @@ def test_no_key_is_in_clear_anywhere_in_the_backend(life: Life) -> None:
 
 
 def test_a_changed_file_of_the_container_is_a_new_image_and_a_new_revision(life: Life) -> None:
-    """The preview after an edit in runtime/ updates the image and the service, and nothing else."""
+    """The preview after an edit in runtime/ updates the image and what runs it, and nothing else."""
     path = life.engine.folder / "runtime" / "contract.py"
     before = path.read_text()
     path.write_text(before + "\n# changed\n")
     revision = life.cloud.of("cloudrunv2/service:Service")[0]["template"]["containers"][0]["image"]
 
-    assert life.engine.steps("dev") == {"image-build": "update", "qdrant-service": "update"}
+    updated = ("image-build", "qdrant-service", "jobs-verify", "jobs-prune")
+    assert life.engine.steps("dev") == dict.fromkeys(updated, "update")
     life.engine.up("dev").worked()
 
     assert life.cloud.of("cloudrunv2/service:Service")[0]["template"]["containers"][0]["image"] != revision
@@ -130,7 +142,7 @@ def test_a_property_that_does_not_exist_fails_the_preview(life: Life) -> None:
 
 
 def test_dev_becomes_production_in_place(life: Life) -> None:
-    """Locks, monitoring and size come by updates: neither bucket nor service nor a key is replaced."""
+    """Locks, monitoring, size, readers and a source come by updates: neither bucket, service nor key is replaced."""
     before = {name for name in life.cloud.there if "bucket" in name or "service" in name or "keys" in name}
     life.engine.configure("dev", PROD)
     steps = life.engine.steps("dev")
@@ -141,6 +153,9 @@ def test_dev_becomes_production_in_place(life: Life) -> None:
     resources = life.engine.state("dev")["deployment"]["resources"]
     bucket = next(r for r in resources if r["type"] == "gcp:storage/bucket:Bucket")
     assert (bucket["protect"], bucket["retainOnDelete"]) == (True, True)
+    assert {job["name"] for job in life.cloud.of("cloudrunv2/job:Job")} == {f"qdrant-dev-{role}" for role in ROLES}
+    kept = [path.read_text() for path in (life.engine.folder / "state").rglob("*") if path.is_file()]
+    assert not [text for text in kept if PROD["syncSourceKey"] in text]
     life.engine.preview("dev", "--expect-no-changes").worked()
 
 
@@ -152,7 +167,7 @@ def test_production_is_not_destroyed(life: Life) -> None:
     assert "protect" in refused.text
     assert life.cloud.of(":Bucket")
     assert life.cloud.of("cloudrunv2/service:Service")
-    assert len(life.cloud.of("secret:Secret")) == 2
+    assert len(life.cloud.of("secret:Secret")) == 3
 
 
 def test_the_local_stack_previews_with_its_own_provider_only(life: Life) -> None:

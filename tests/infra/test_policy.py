@@ -45,6 +45,21 @@ VIOLATIONS = [
         "gcp:cloudrunv2/service:Service",
         runs(envs=[{"name": "QDRANT_API_KEY", "value": "hunter2"}]),
     ),
+    (
+        "no-header-in-a-schedule",
+        "gcp:cloudscheduler/job:Job",
+        {"httpTarget": {"uri": "https://q.run.app/api/snapshot", "headers": {"api-key": "hunter2"}}},
+    ),
+    (
+        "deletion-held-to-names",
+        "gcp:storage/bucketIAMMember:BucketIAMMember",
+        {"role": "roles/storage.objectAdmin", "member": "user:you@example.com"},
+    ),
+    (
+        "deletion-held-to-names",
+        "gcp:storage/bucketIAMMember:BucketIAMMember",
+        {"role": "projects/p/roles/qdrant_prod_object_remover", "member": "serviceAccount:a@b.c"},
+    ),
     ("labels-present", "gcp:storage/bucket:Bucket", {**BUCKET, "labels": {"environment": "dev"}}),
 ]
 

@@ -19,6 +19,15 @@ VARIANTS = {
     "image-here": {"image": f"europe-docker.pkg.dev/acme/q/qdrant@sha256:{'b' * 64}"},
     "image-elsewhere": {"image": GHCR},
     "internal": {"ingress": "internal"},
+    "nothing-by-the-clock": {
+        "snapshotSchedule": "off",
+        "drillSchedule": "off",
+        "pruneSchedule": "off",
+        "monitoring": "true",
+    },
+    "source-without-a-key": {"syncSource": "http://10.0.0.7:6333", "syncSchedule": "off"},
+    "readers-larger": {"readers": "2", "readerSize": "medium", "disk": "4Gi", "minReaders": "1"},
+    "jobs-in-a-network": {"syncSource": "https://q.internal", "vpcNetwork": "main", "vpcSubnet": "run"},
     "everything-large": {"size": "xlarge", "data": "15Gi", "monitoring": "true", "minInstances": "1"},
 }
 
@@ -65,7 +74,8 @@ def test_the_mocks_refuse_what_a_provider_would(inputs: dict[str, object], fault
 
 def test_everything_waits_for_the_apis(dev: Recorder) -> None:
     """Every other component is registered after the APIs are enabled."""
-    components = [r for r in dev.declared if r.type.startswith("qdrant:") and r.name not in ("apis", "qdrant")]
+    first = ("apis", "qdrant", "jobs")  # the last two wait for what waits for the APIs
+    components = [r for r in dev.declared if r.type.startswith("qdrant:") and r.name not in first]
 
     assert components
     assert all("apis-run" in component.dependencies for component in components)

@@ -32,7 +32,7 @@ def test_the_container_is_told_what_the_contract_says(dev: Recorder) -> None:
 def test_what_the_service_sets_the_container_reads(stack: str) -> None:
     """The declared environment is a valid one for the container's settings, and means what was configured."""
     values = {**STACKS[stack], "collections": "docs, images", "backupMaxAgeSeconds": "30", "logLevel": "warning"}
-    container = deploy(values, stack=stack).only("cloudrunv2/service:Service").inputs["template"]["containers"][0]
+    container = deploy(values, stack=stack).named("qdrant-service").inputs["template"]["containers"][0]
     settings = Settings.from_env({env["name"]: env.get("value", env["name"] * 2) for env in container["envs"]})
 
     assert settings.backup_url == f"gs://acme-search-qdrant-{stack}-backups/qdrant"
@@ -58,7 +58,7 @@ def test_the_service_waits_for_what_a_start_needs(dev: Recorder) -> None:
     assert {
         "backups-writer-replaces-head",
         "backups-writer-adds",
-        "keys-api-key-reader",
+        "keys-api-key-for-runtime",
         "image-reader",
     } <= set(service.dependencies)
 

@@ -84,13 +84,18 @@ class Session:
 
 
 class StrictObjects:
-    """One bucket. `restricted`: the account may not delete, nor overwrite anything but HEAD."""
+    """One bucket. `restricted`: the account may not delete, nor overwrite anything but HEAD.
+
+    `permits`: whether the account may get, list, create or delete an object of this name, as IAM would decide;
+    whoever overwrites must be permitted both to create and to delete.
+    """
 
     def __init__(self, bucket: str, page_size: int) -> None:
         self.bucket = bucket
         self.page_size = page_size
         self.restricted = False
         self.denied = False
+        self.permits: Callable[[str, str], bool] = lambda _verb, _name: True
         self.url = ""
         self.stored: dict[str, Stored] = {}
         self.sessions: dict[str, Session] = {}
@@ -143,6 +148,8 @@ class StrictObjects:
             return Answer.error(404, message)
         if refusal := self._precondition(asked.query, name):
             return refusal
+        if not self.permits("delete" if asked.method == "DELETE" else "get", name):
+            return Answer.error(403, "someone@example.com is not permitted to do this to the object.")
         if asked.method == "DELETE":
             if self.restricted:
                 return Answer.error(403, "someone@example.com does not have storage.objects.delete access.")
@@ -173,6 +180,8 @@ class StrictObjects:
         """Answer with one page."""
         query = asked.query
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+        if not self.permits("list", prefix):
+            return Answer.error(403, "someone@example.com does not have storage.objects.list access.")
         start = max(query.get("startOffset", ""), unquote(query.get("pageToken", "")))
         size = min(self.page_size, int(query.get("maxResults", self.page_size)))
         found: list[Stored] = []
@@ -255,6 +264,9 @@ class StrictObjects:
 
     def _forbidden(self, name: str) -> Answer | None:
         """Refuse what the account may not do."""
+        verbs = ("create", "delete") if name in self.stored else ("create",)
+        if missing := [verb for verb in verbs if not self.permits(verb, name)]:
+            return Answer.error(403, f"someone@example.com does not have storage.objects.{missing[0]} access.")
         if self.restricted and name in self.stored and name.rpartition("/")[2] != "HEAD":
             return Answer.error(403, "someone@example.com does not have storage.objects.delete access.")
         return None
