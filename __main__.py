@@ -38,7 +38,7 @@ def on_google_cloud() -> None:
     enabled = apis.Apis("apis", used, pulumi.ResourceOptions(providers=google))
     then = pulumi.ResourceOptions(providers=google, depends_on=[enabled])
 
-    who = identities.IdentitiesArgs(place=place, delivery=config.delivery_accounts, uptime=watch.uptime)
+    who = identities.IdentitiesArgs(place=place, deployers=config.deployers, uptime=watch.uptime)
     people = identities.Identities("identities", who, then)
     runtime, caller = people.members["runtime"], people.emails["scheduler"]
 
@@ -53,7 +53,7 @@ def on_google_cloud() -> None:
     packed = image.QdrantImageArgs(place=place, source=config.source, reader=runtime)
     built = image.QdrantImage("image", packed, then)
 
-    granted = pulumi.ResourceOptions(providers=google, depends_on=[backups, keys, built])
+    granted = pulumi.ResourceOptions(providers=google, depends_on=[people, backups, keys, built])
     served = service.QdrantServiceArgs(
         place=place,
         serving=serving,

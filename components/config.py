@@ -51,7 +51,7 @@ class StackConfig:
     vpc_network: str
     vpc_subnet: str
     vpc_egress: str
-    delivery_accounts: bool
+    deployers: tuple[str, ...]
     image: str
     qdrant_image: str
     base_image: str
@@ -120,7 +120,7 @@ class StackConfig:
             vpc_network=read.text("vpcNetwork"),
             vpc_subnet=read.text("vpcSubnet"),
             vpc_egress=read.choice("vpcEgress", ("private-ranges-only", "all-traffic")),
-            delivery_accounts=read.boolean("deliveryAccounts"),
+            deployers=read.emails("deployers"),
             image=read.digest("image"),
             qdrant_image=read.digest("qdrantImage"),
             base_image=read.text("baseImage"),

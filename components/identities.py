@@ -4,7 +4,8 @@ Owns who there is. Deliberately grants nothing but acting as them: what an accou
 the thing it may do it to (bucket, secrets, service). Makes no keys: accounts are attached or impersonated.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,20 +20,16 @@ _PURPOSES: Final[Mapping[str, str]] = {
     "prune": "Deletes backups that retention no longer keeps",
     "verify": "Reads backups and records what a verification found",
 }
-_DELIVERY: Final[Mapping[str, str]] = {
-    "preview": "Previews pull requests",
-    "deploy": "Deploys from the main branch",
-}
 # A deployment attaches these two; the jobs' accounts are attached by whoever adds the jobs.
 _ATTACHED: Final = ("runtime", "scheduler")
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdentitiesArgs:
-    """Whether preview and deploy accounts are wanted, and Cloud Monitoring's caller."""
+    """The mail addresses of the accounts that deploy, and whether Cloud Monitoring's caller is wanted."""
 
     place: Place
-    delivery: bool
+    deployers: Sequence[str]
     uptime: bool
 
 
@@ -46,7 +43,6 @@ class Identities(pulumi.ComponentResource):
     def __init__(self, name: str, args: IdentitiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:project:Identities", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        purposes = {**_PURPOSES, **(_DELIVERY if args.delivery else {})}
         accounts = {
             role: serviceaccount.Account(
                 f"{name}-{role}",
@@ -56,7 +52,7 @@ class Identities(pulumi.ComponentResource):
                 description=purpose,
                 opts=child,
             )
-            for role, purpose in purposes.items()
+            for role, purpose in _PURPOSES.items()
         }
         self.emails = {role: account.email for role, account in accounts.items()}
         self.members = {role: account.member for role, account in accounts.items()}
@@ -66,13 +62,12 @@ class Identities(pulumi.ComponentResource):
                 f"{name}-uptime", project=args.place.project, service="monitoring.googleapis.com", opts=child
             )
             self.callers = {**self.callers, "uptime": agent.member}
-        if args.delivery:
-            for role in _ATTACHED:
-                serviceaccount.IAMMember(
-                    f"{name}-deploy-as-{role}",
-                    service_account_id=accounts[role].name,
-                    role="roles/iam.serviceAccountUser",
-                    member=self.members["deploy"],
-                    opts=child,
-                )
+        for deployer, role in itertools.product(args.deployers, _ATTACHED):
+            serviceaccount.IAMMember(
+                f"{name}-{role}-attached-by-{deployer}",
+                service_account_id=accounts[role].name,
+                role="roles/iam.serviceAccountUser",
+                member=f"serviceAccount:{deployer}",
+                opts=child,
+            )
         self.register_outputs({"emails": self.emails})
