@@ -42,5 +42,11 @@ variables = {
     "PULUMI_BACKEND_URL": kept.url,
 }
 pulumi.export("variables", variables)
+pulumi.export(
+    "commands",
+    pulumi.Output.all(**variables).apply(
+        lambda given: "".join(f"gh variable set {name} --body {value}\n" for name, value in sorted(given.items()))
+    ),
+)
 pulumi.export("secretsProvider", kept.secrets_provider)
 pulumi.export("stateUrl", kept.url)

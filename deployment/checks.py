@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+from deployment import cloud_run
 from deployment.calls import Calls
 from deployment.target import CannotCheckError
 
@@ -38,7 +39,7 @@ class Check:
 
 def service_ready(calls: Calls) -> str:
     """Say which revision is ready with which image."""
-    service = _service(calls)
+    service = cloud_run.service(calls)
     condition = service.get("terminalCondition", {})
     if condition.get("state") != "CONDITION_SUCCEEDED":
         raise FailedCheckError(f"{condition.get('message') or condition}; the revision's log tells more")
@@ -47,7 +48,7 @@ def service_ready(calls: Calls) -> str:
     image = service["template"]["containers"][0]["image"]
     if image != calls.target.image:
         raise FailedCheckError(f"runs {image}, the stack deployed {calls.target.image}")
-    return str(service["latestReadyRevision"]).rpartition("/")[2]
+    return cloud_run.short(service["latestReadyRevision"])
 
 
 def healthy(calls: Calls) -> str:
@@ -133,36 +134,20 @@ def write_survives(calls: Calls) -> str:
 
 def _force_revision(calls: Calls, extra: Mapping[str, str]) -> None:
     """Make a new revision by a label on the template, and wait until it serves."""
-    service = _service(calls)
+    service = cloud_run.service(calls)
     before = service["latestCreatedRevision"]
     labels = {key: value for key, value in service["template"].get("labels", {}).items() if key != _LABEL}
-    body = {"template": {**service["template"], "labels": {**labels, **extra}}}
-    body["template"].pop("revision", None)
-    calls.google("PATCH", f"{_service_url(calls)}?updateMask=template", body)
-    deadline = time.monotonic() + calls.patience_seconds
-    pause = 0.2
-    while time.monotonic() < deadline:
-        service = _service(calls)
-        if (
-            service["latestCreatedRevision"] not in (before, None)
-            and service.get("latestReadyRevision") == (service["latestCreatedRevision"])
-        ):
-            return
-        time.sleep(pause)
-        pause = min(pause * 2, 5)
-    raise FailedCheckError(f"the new revision was not ready within {calls.patience_seconds:.0f} s; its log tells why")
+    template = {**service["template"], "labels": {**labels, **extra}}
+    template.pop("revision", None)
 
+    def ready(changed: dict[str, Any]) -> bool:
+        newest = changed["latestCreatedRevision"]
+        return newest not in (before, None) and changed.get("latestReadyRevision") == newest
 
-def _service_url(calls: Calls) -> str:
-    target = calls.target
-    return f"{calls.hosts.run}/v2/projects/{target.project}/locations/{target.region}/services/{target.service}"
-
-
-def _service(calls: Calls) -> dict[str, Any]:
-    found: dict[str, Any] = calls.google("GET", _service_url(calls))
-    if "template" not in found or "latestCreatedRevision" not in found:
-        raise FailedCheckError(f"Cloud Run knows no revision of it: {found}")
-    return found
+    if not cloud_run.change(calls, "template", template, ready):
+        raise FailedCheckError(
+            f"the new revision was not ready within {calls.patience_seconds:.0f} s; its log tells why"
+        )
 
 
 CHECKS: Final = (
