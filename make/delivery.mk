@@ -6,6 +6,12 @@ AS_ACCOUNT = $(if $(ACCOUNT),--account "$(ACCOUNT)")
 ENGINE_IMAGE = $(or $(QDRANT_IMAGE),$(shell sed -n 's/^ARG QDRANT_IMAGE=//p' Dockerfile.qdrant))
 # In a pipeline a step's results go into the file that GITHUB_OUTPUT names; by hand they are only printed.
 OUTPUT = tee -a "$${GITHUB_OUTPUT:-/dev/null}"
+GRYPE ?= grype
+SYFT ?= syft
+# What was pushed last; a step of another container finds it there.
+REFERENCE ?= $(shell sed -n 's/^reference=//p' build/pushed 2>/dev/null)
+# A tag's name is somebody's text: recipes read it from the environment, where no shell takes it for a command.
+export TAG VERSION
 NEEDS = command -v $(1) >/dev/null || { echo "$(1) is not on PATH. $(2)"; exit 2; }
 
 .PHONY: qdrant-binary
@@ -42,22 +48,24 @@ registry-login: ## let docker push to REGISTRY: by gcloud where it is Google's, 
 .PHONY: push
 push: setup ## build and push REGISTRY/qdrant:TAG unless it is there; print it by digest
 	@test -n "$(REGISTRY)" -a -n "$(TAG)" || { echo "REGISTRY=… and TAG=… are needed"; exit 2; }
+	@mkdir -p build
 	@tagged="$$(echo "$(REGISTRY)/qdrant" | tr '[:upper:]' '[:lower:]')"; \
-	docker buildx imagetools inspect "$$tagged:$(TAG)" >/dev/null 2>&1 || { \
-	  $(MAKE) --no-print-directory image IMAGE="$$tagged:$(TAG)" REVISION="$(TAG)" && docker push --quiet "$$tagged:$(TAG)" >&2; } && \
+	if docker buildx imagetools inspect "$$tagged:$(TAG)" >/dev/null 2>&1; then docker pull --quiet "$$tagged:$(TAG)" >&2; \
+	else $(MAKE) --no-print-directory image IMAGE="$$tagged:$(TAG)" REVISION="$(TAG)" >&2 \
+	  && docker push --quiet "$$tagged:$(TAG)" >&2; fi && \
 	digest=$$(docker buildx imagetools inspect "$$tagged:$(TAG)" --format '{{.Manifest.Digest}}') && \
-	printf 'name=%s\ndigest=%s\nreference=%s\n' "$$tagged" "$$digest" "$$tagged@$$digest" | $(OUTPUT)
+	printf 'name=%s\ndigest=%s\nreference=%s\n' "$$tagged" "$$digest" "$$tagged@$$digest" | tee build/pushed | $(OUTPUT)
 
 .PHONY: scan
 scan: ## look for known vulnerabilities in IMAGE; fails on a high one that has a fix
-	@$(call NEEDS,grype,https://github.com/anchore/grype)
-	@grype "$(IMAGE)" --only-fixed --fail-on high
+	@$(call NEEDS,$(GRYPE),https://github.com/anchore/grype)
+	@$(GRYPE) "$(IMAGE)" --only-fixed --fail-on high
 
 .PHONY: sbom
 sbom: ## what is in IMAGE, as SPDX in build/sbom.spdx.json
-	@$(call NEEDS,syft,https://github.com/anchore/syft)
+	@$(call NEEDS,$(SYFT),https://github.com/anchore/syft)
 	@mkdir -p build
-	@syft scan "$(IMAGE)" --output spdx-json=build/sbom.spdx.json
+	@$(SYFT) scan "$(IMAGE)" --output spdx-json=build/sbom.spdx.json
 
 .PHONY: sign
 sign: ## sign REFERENCE, an image by digest, with the identity of whoever runs this; no key
@@ -96,18 +104,18 @@ secrets: $(VENV)/.base ## no key or token among the files of the repository
 
 .PHONY: release-check
 release-check: $(VENV)/.base ## TAG is the version in pyproject.toml and has its section in the changelog
-	@$(BIN)/python -m release check "$(TAG)"
+	@$(BIN)/python -m release check -- "$$TAG"
 
 .PHONY: release-notes
 release-notes: $(VENV)/.base ## the changelog's section of VERSION
-	@$(BIN)/python -m release notes "$(VERSION)"
+	@$(BIN)/python -m release notes -- "$$VERSION"
 
 .PHONY: publish-release
 publish-release: $(VENV)/.base ## make GitHub's release of TAG, with its notes and the SBOM
 	@$(call NEEDS,gh,https://cli.github.com)
 	@mkdir -p build
-	@$(BIN)/python -m release notes "$(TAG)" > build/notes.md
-	@gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file build/notes.md build/sbom.spdx.json
+	@$(BIN)/python -m release notes -- "$$TAG" > build/notes.md
+	@gh release create "$$TAG" --verify-tag --title "$$TAG" --notes-file build/notes.md build/sbom.spdx.json
 
 # The first run keeps its state in this folder, because the bucket for it is what it makes; it has no secret in it.
 IN_BOOTSTRAP = cd bootstrap && export PULUMI_CONFIG_PASSPHRASE="$${PULUMI_CONFIG_PASSPHRASE-}" && export PULUMI_BACKEND_URL

@@ -22,7 +22,7 @@ ALLOWED: Final = frozenset((*_PERMISSIVE, *_UNCHANGED))
 
 # One package, what it is under, and why that is right although its metadata does not say it, or says something else.
 EXCEPTIONS: Final = {
-    "cel-python": ("Apache-2.0", "declares none; its repository's LICENSE says so. Tests only"),
+    "cel-python": ("Apache-2.0", "declares none; the LICENSE file that comes with it says so. Tests only"),
     "codespell": ("GPL-2.0-only", "a tool that is run over the sources; nothing that is shipped holds any of it"),
     "pulumi-policy": ("Apache-2.0", "lives in policy/.venv, where this check does not look"),
 }
@@ -67,7 +67,8 @@ def declared(package: str) -> str | None:
     classified = [line.rpartition(" :: ")[2] for line in told.get_all("Classifier", []) if line.startswith("License ::")]
     known = [_SPDX[name] for name in classified if name in _SPDX]
     # Several classifiers mean a choice or both; held to both, none can be missed.
-    return " AND ".join(known) or _SPDX.get(str(told.get("License", "")).strip(), "")
+    plain = str(told.get("License", "")).strip()
+    return " AND ".join(known) or _SPDX.get(plain, plain if allowed(plain) else "")
 
 
 def findings(packages: dict[str, list[str]]) -> Iterator[Finding]:
