@@ -44,6 +44,7 @@ registry-login: ## let docker push to REGISTRY: by gcloud where it is Google's, 
 	  *) printenv REGISTRY_TOKEN | docker login --username "$$REGISTRY_USER" --password-stdin "$$host";; \
 	esac
 
+# Its line says make and not $(MAKE), which runs even where a dry run was asked for.
 # A tag that is there already is a commit that was built before: the same bytes go on, they are not built again.
 .PHONY: push
 push: setup ## build and push REGISTRY/qdrant:TAG unless it is there; print it by digest
@@ -51,9 +52,10 @@ push: setup ## build and push REGISTRY/qdrant:TAG unless it is there; print it b
 	@mkdir -p build
 	@tagged="$$(echo "$(REGISTRY)/qdrant" | tr '[:upper:]' '[:lower:]')"; \
 	if docker buildx imagetools inspect "$$tagged:$(TAG)" >/dev/null 2>&1; then docker pull --quiet "$$tagged:$(TAG)" >&2; \
-	else $(MAKE) --no-print-directory image IMAGE="$$tagged:$(TAG)" REVISION="$(TAG)" >&2 \
+	else make --no-print-directory image IMAGE="$$tagged:$(TAG)" REVISION="$(TAG)" >&2 \
 	  && docker push --quiet "$$tagged:$(TAG)" >&2; fi && \
 	digest=$$(docker buildx imagetools inspect "$$tagged:$(TAG)" --format '{{.Manifest.Digest}}') && \
+	{ test -n "$$digest" || { echo "The registry tells no digest of $$tagged:$(TAG)"; false; }; } && \
 	printf 'name=%s\ndigest=%s\nreference=%s\n' "$$tagged" "$$digest" "$$tagged@$$digest" | tee build/pushed | $(OUTPUT)
 
 .PHONY: scan
@@ -120,11 +122,14 @@ publish-release: $(VENV)/.base ## make GitHub's release of TAG, with its notes a
 # The first run keeps its state in this folder, because the bucket for it is what it makes; it has no secret in it.
 IN_BOOTSTRAP = cd bootstrap && export PULUMI_CONFIG_PASSPHRASE="$${PULUMI_CONFIG_PASSPHRASE-}" && export PULUMI_BACKEND_URL
 LOCAL_STATE = file://$(CURDIR)/bootstrap/state
+IS_MOVED = test -e bootstrap/Pulumi.delivery.yaml -a ! -d bootstrap/state
 
 .PHONY: bootstrap
 bootstrap: setup ## make what delivery stands on (PROJECT, REGION, GITHUB_OWNER_ID, GITHUB_REPOSITORY_ID; YES=1 asks nothing)
+	@if [ -z "$$PULUMI_BACKEND_URL" ] && $(IS_MOVED); then \
+	  echo "The state of this stack was moved into its bucket: set PULUMI_BACKEND_URL=gs://… and run this again."; exit 2; fi
 	@mkdir -p bootstrap/state
-	@$(IN_BOOTSTRAP)="$(LOCAL_STATE)" && pulumi stack select --create delivery && pulumi config set-all --stack delivery \
+	@$(IN_BOOTSTRAP)="$${PULUMI_BACKEND_URL:-$(LOCAL_STATE)}" && pulumi stack select --create delivery && pulumi config set-all --stack delivery \
 	  --plaintext project="$(PROJECT)" --plaintext region="$(REGION)" \
 	  --plaintext githubOwnerId="$(GITHUB_OWNER_ID)" --plaintext githubRepositoryId="$(GITHUB_REPOSITORY_ID)" && \
 	  pulumi up --stack delivery $(if $(YES),--yes --skip-preview)
@@ -132,6 +137,7 @@ bootstrap: setup ## make what delivery stands on (PROJECT, REGION, GITHUB_OWNER_
 # Each step can be run again; the local state goes only when the moved one was compared with the cloud.
 .PHONY: bootstrap-move
 bootstrap-move: ## move that state into the bucket it made, and print the variables for GitHub
+	@if $(IS_MOVED); then echo "It was moved already."; exit 2; fi
 	@$(IN_BOOTSTRAP)="$(LOCAL_STATE)" && \
 	  url=$$(pulumi stack output stateUrl --stack delivery) && \
 	  provider="$(SECRETS_PROVIDER)" && : "$${provider:=$$(pulumi stack output secretsProvider --stack delivery)}" && \

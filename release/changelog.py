@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
-_SECTION: Final = r"^## \[?{version}\]?(?: .*)?$\n(.*?)(?=^## |\Z)"
+_SECTION: Final = r"^## \[?{version}\]?(?: [^\n]*)?$\n(.*?)(?=^## |\Z)"
 
 
 class NotReleasableError(Exception):

@@ -38,7 +38,8 @@ def test_make_targets_that_a_page_names_exist(page: Path) -> None:
     """Whoever types `make X` from a page finds a target X."""
     named = set(re.findall(r"`(?:\w+=\S+ )?make ([a-z][a-z-]*)", page.read_text()))
     named |= set(re.findall(r"(?m)^(?:\w+=\S+ )?make ([a-z][a-z-]*)", page.read_text()))
-    known = set(re.findall(r"(?m)^([a-z][a-z-]*):", (ROOT / "Makefile").read_text()))
+    rules = "".join(path.read_text() for path in [ROOT / "Makefile", *ROOT.glob("make/*.mk")])
+    known = set(re.findall(r"(?m)^([a-z][a-z-]*):", rules))
 
     assert named - known == set()
 
