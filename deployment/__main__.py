@@ -5,6 +5,7 @@ Owns the commands and how they tell their results. Exit 0: done and well; 1: a c
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -110,7 +111,7 @@ def _calls(stack: str, account: str) -> Calls:
     return Calls(Target.of_stack(stack, run_command), run_command, account=account)
 
 
-def _show(calls: Calls, results: list[Result]) -> None:
+def _show(calls: Calls, results: Sequence[Result]) -> None:
     table = Table(title=f"{calls.target.service} at {calls.target.url}")
     for column in ("", "Check", "Seen"):
         table.add_column(column)

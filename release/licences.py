@@ -62,12 +62,14 @@ def declared(package: str) -> str | None:
         told = metadata.metadata(package)
     except metadata.PackageNotFoundError:
         return None
-    if expression := told.get("License-Expression"):
-        return str(expression)
-    classified = [line.rpartition(" :: ")[2] for line in told.get_all("Classifier", []) if line.startswith("License ::")]
+    if "License-Expression" in told:
+        return told["License-Expression"]
+    classified = [
+        line.rpartition(" :: ")[2] for line in told.get_all("Classifier", []) if line.startswith("License ::")
+    ]
     known = [_SPDX[name] for name in classified if name in _SPDX]
     # Several classifiers mean a choice or both; held to both, none can be missed.
-    plain = str(told.get("License", "")).strip()
+    plain = told["License"].strip() if "License" in told else ""
     return " AND ".join(known) or _SPDX.get(plain, plain if allowed(plain) else "")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import celpy
+from celpy.adapter import json_to_cel
 
 from tests.infra.recorder import Recorder
 
@@ -48,7 +49,7 @@ def evaluated(expression: str, claims: Mapping[str, str]) -> Any:
     """Return what a CEL expression says of a token."""
     environment = celpy.Environment()
     program = environment.program(environment.compile(expression), functions={"extract": extract})
-    return program.evaluate({"assertion": celpy.json_to_cel(dict(claims))})
+    return program.evaluate({"assertion": json_to_cel(dict(claims))})
 
 
 @dataclass(frozen=True)

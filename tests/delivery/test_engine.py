@@ -1,13 +1,12 @@
 """Previews, deployments, drift and the bootstrap by the targets that pipelines run, with the real engine."""
 
 import asyncio
-import json
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 from local.bucket import bucket_emulator
 from tests.infra.engine import ENGINE, Engine
@@ -115,7 +114,7 @@ def test_what_somebody_changed_in_the_cloud_is_drift(life: Life) -> None:
 
 
 def test_a_delivery_undoes_the_traffic_of_a_rollback(life: Life) -> None:
-    """A service whose traffic was pinned to an old revision sends it to the newest again, though nothing else changed."""
+    """Traffic that was pinned to an old revision goes to the newest again, though nothing else changed."""
     found = service_of(life)
     kind, right = life.cloud.there[found]
     pinned = [{"type": "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "revision": "old", "percent": 100}]
@@ -167,8 +166,10 @@ GIVEN = {
 
 @pytest.mark.timeout(600)
 def test_the_first_run_ends_with_its_own_state_in_the_bucket_that_it_made(tmp_path: Path) -> None:
-    """Bootstrap, then moved into the bucket and compared from there; what is left here is the stack's file alone, and
-    a second first run, which would make everything again, is refused."""
+    """The state is moved into the bucket and compared from there; what is left here is the stack's file alone.
+
+    A second first run, which would make everything again, is refused.
+    """
 
     async def story() -> None:
         async with bucket_emulator(bucket="acme-search-qdrant-state") as url:
@@ -194,7 +195,9 @@ def first_run(folder: Path, url: str) -> None:
         assert not objects(url)
 
         moved = engine.make("bootstrap-move", SECRETS_PROVIDER="passphrase").worked()
-        assert "gh variable set GCP_DEPLOY_ACCOUNT --body qdrant-deploy@acme-search.iam.gserviceaccount.com" in moved.text
+        assert (
+            "gh variable set GCP_DEPLOY_ACCOUNT --body qdrant-deploy@acme-search.iam.gserviceaccount.com" in moved.text
+        )
         assert "gh variable set PULUMI_BACKEND_URL --body gs://acme-search-qdrant-state" in moved.text
         assert ".pulumi/stacks/qdrant-delivery/delivery.json" in objects(url)
         assert not (bootstrap / "state").exists()
@@ -208,5 +211,5 @@ def first_run(folder: Path, url: str) -> None:
 
 def objects(url: str) -> set[str]:
     """Return the names in the emulator's bucket."""
-    with urllib.request.urlopen(f"{url}/storage/v1/b/acme-search-qdrant-state/o") as answer:
-        return {item["name"] for item in json.load(answer).get("items", [])}
+    answer = requests.get(f"{url}/storage/v1/b/acme-search-qdrant-state/o", timeout=30).json()
+    return {item["name"] for item in answer.get("items", [])}

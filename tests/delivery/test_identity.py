@@ -130,8 +130,10 @@ def test_the_preview_account_reads_what_stacks_declare() -> None:
 
 
 def test_the_preview_account_changes_nothing_and_reads_no_content(stack: Recorder) -> None:
-    """Its permissions are all reads of things, none of objects, payloads or logs; its only further grants are
-    the state, its key and the images, each for reading."""
+    """Its permissions are all reads of things, none of objects, payloads or logs.
+
+    Its only further grants are the state, its key and the images, each for reading.
+    """
     assert {permission.rpartition(".")[2] for permission in PREVIEW_MAY} == {"get", "getIamPolicy", "list"}
     assert not [p for p in PREVIEW_MAY if "objects" in p or "logEntries" in p or p.endswith("versions.access")]
     roles = {r.inputs["role"] for r in stack.declared if "qdrant-preview@" in str(r.inputs.get("member", ""))}
@@ -211,4 +213,3 @@ def test_a_wrong_configuration_is_told_whole() -> None:
     keys = {problem.key for problem in told.value.problems}
     assert keys == {"project", "githubOwnerId", "githubRepositoryId", "environments", "typo"}
     assert "pulumi config set environments dev,prod" in str(told.value)
-

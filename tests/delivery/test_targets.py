@@ -71,7 +71,8 @@ def test_the_version_of_pulumi_is_the_locked_sdk_s(workshop: Workshop) -> None:
 def test_the_engine_is_copied_out_of_the_official_image(workshop: Workshop) -> None:
     """The image is the Dockerfile's, its binary is run once, and the container that was made for it is gone."""
     workshop.answers(
-        "docker", 'case "$1" in create) echo c1;; cp) printf "#!/bin/sh\\necho qdrant 1.19.0\\n" > "$4"; chmod +x "$4";; esac'
+        "docker",
+        'case "$1" in create) echo c1;; cp) printf "#!/bin/sh\\necho qdrant 1.19.0\\n" > "$4"; chmod +x "$4";; esac',
     )
     done = workshop.make("qdrant-binary")
     image = re.search(r"(?m)^ARG QDRANT_IMAGE=(\S+)", (ROOT / "Dockerfile.qdrant").read_text())
@@ -79,7 +80,11 @@ def test_the_engine_is_copied_out_of_the_official_image(workshop: Workshop) -> N
     assert image
     assert done.code == 0, done.text
     assert "qdrant 1.19.0" in done.text
-    assert done.calls == [f"docker create {image[1]}", "docker cp --quiet c1:/qdrant/qdrant build/qdrant", "docker rm c1"]
+    assert done.calls == [
+        f"docker create {image[1]}",
+        "docker cp --quiet c1:/qdrant/qdrant build/qdrant",
+        "docker rm c1",
+    ]
 
 
 def test_google_s_registry_gets_a_token_that_no_process_list_shows(workshop: Workshop) -> None:
@@ -223,7 +228,9 @@ def test_previews_become_one_comment_that_is_renewed(workshop: Workshop) -> None
     assert fake.token not in first.text + second.text
 
 
-RELEASED = "# Changelog\n\n## Unreleased\n\n## {version} - 2026-11-26\n\n### Added\n\n- A thing.\n\n## 0.0.1\n\n- Old.\n"
+RELEASED = (
+    "# Changelog\n\n## Unreleased\n\n## {version} - 2026-11-26\n\n### Added\n\n- A thing.\n\n## 0.0.1\n\n- Old.\n"
+)
 
 
 def released(workshop: Workshop, version: str) -> None:
@@ -271,7 +278,9 @@ def test_a_tag_that_does_not_fit_is_refused(workshop: Workshop, tag: str, versio
 def test_a_version_without_notes_is_refused(workshop: Workshop) -> None:
     """A release whose changes are still under Unreleased says what to rename."""
     released(workshop, "1.2.3")
-    (workshop.folder / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n- A thing.\n\n## 1.2.30\n\n- Other.\n")
+    (workshop.folder / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n- A thing.\n\n## 1.2.30\n\n- Other.\n"
+    )
     done = workshop.make("release-check", env={"TAG": "v1.2.3"})
 
     assert done.code != 0

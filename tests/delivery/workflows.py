@@ -158,7 +158,11 @@ def without_pins(step: Mapping[str, Any], text: str) -> list[str]:
     action, _, ref = uses.partition("@")
     if not re.fullmatch(r"[0-9a-f]{40}", ref):
         return [f"{action} is not pinned by a commit"]
-    return [] if re.search(rf"{re.escape(uses)} # v\d+\.\d+\.\d+\n", text) else [f"{action} has no version beside its commit"]
+    return (
+        []
+        if re.search(rf"{re.escape(uses)} # v\d+\.\d+\.\d+\n", text)
+        else [f"{action} has no version beside its commit"]
+    )
 
 
 def make_target(run: str) -> str | None:

@@ -1,7 +1,7 @@
 """A copy of what the targets need, with tools on PATH that note how they were called.
 
-The tools are real programs that stand in for docker, gcloud, grype, syft, cosign, gh and pulumi; make, its shell and the
-project's own Python are what they are.
+The tools are real programs that stand in for docker, gcloud, grype, syft, cosign, gh and pulumi; make, its shell and
+the project's own Python are what they are.
 """
 
 import os

@@ -61,5 +61,5 @@ def test_the_components_readme_runs() -> None:
 
     recorder: Recorder = run_under_mocks(program, {}, stack="dev")
     kinds = {resource.type.rpartition(":")[2] for resource in recorder.declared if "qdrant:" in resource.type}
-    assert len(blocks) == 10
-    assert len(kinds) == 9
+    assert len(blocks) == 11
+    assert len(kinds) == 12
