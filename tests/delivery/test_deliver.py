@@ -109,8 +109,11 @@ def test_the_next_delivery_after_a_rollback_serves_the_newest(fake: FakeGoogle) 
     assert fake.serving == fake.revisions
 
 
-def test_a_revision_that_does_not_get_ready_is_not_called_rolled_back(fake: FakeGoogle) -> None:
-    """When Cloud Run does not settle, the rollback says so, with what may be the reason."""
+@pytest.mark.parametrize(("state", "serves"), [("CONDITION_RECONCILING", "1"), ("CONDITION_SUCCEEDED", "2")])
+def test_a_revision_that_does_not_get_the_requests_is_not_called_rolled_back(
+    fake: FakeGoogle, state: str, serves: str
+) -> None:
+    """When Cloud Run does not settle, or settles with another revision, the rollback says so and why that may be."""
     there = calls(fake)
     assert there
     fake.wrong["/v2/projects/acme-search/locations/europe-west1/services/qdrant-dev"] = (
@@ -119,8 +122,8 @@ def test_a_revision_that_does_not_get_ready_is_not_called_rolled_back(fake: Fake
             "template": {},
             "latestCreatedRevision": "r/2",
             "latestReadyRevision": "r/1",
-            "terminalCondition": {"state": "CONDITION_RECONCILING"},
-            "trafficStatuses": [{"percent": 100, "revision": "1"}],
+            "terminalCondition": {"state": state},
+            "trafficStatuses": [{"percent": 100, "revision": serves}],
         },
     )
 
