@@ -172,6 +172,7 @@ def test_the_first_run_ends_with_its_own_state_in_the_bucket_that_it_made(tmp_pa
     """
 
     async def story() -> None:
+        """Serve the bucket while the first run goes on."""
         async with bucket_emulator(bucket="acme-search-qdrant-state") as url:
             await asyncio.to_thread(first_run, tmp_path, url)
 
