@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := runtime components deployment local policy tests bench __main__.py
+SOURCES := runtime components deployment release bootstrap local policy tests bench __main__.py
 
 .PHONY: help
 help: ## this list
@@ -55,13 +55,14 @@ soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… 
 	@SOAK_CYCLES=$(or $(CYCLES),500) $(BIN)/python -m pytest -s tests/instance/test_soak.py
 
 .PHONY: check
-check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling
+check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling, licences
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports
 	@$(BIN)/interrogate --quiet tests
 	@$(BIN)/codespell
+	@$(MAKE) --no-print-directory licences
 
 .PHONY: format
 format: $(VENV)/.base ## put the sources into the house's form
@@ -94,14 +95,15 @@ policy: ## the policy pack's own environment, for `pulumi preview --policy-pack 
 
 .PHONY: verify-deployment
 verify-deployment: setup ## check a live deployment: make verify-deployment STACK=dev
-	@$(BIN)/python -m deployment --stack "$(or $(STACK),dev)"
+	@$(BIN)/python -m deployment verify --stack "$(STACK)" $(AS_ACCOUNT)
 
 .PHONY: bench
 bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
 	@$(BIN)/python -m bench
 
 IMAGE ?= qdrant-cloud-run
-BUILD_ARGS = $(foreach name,BASE_IMAGE QDRANT_IMAGE PIP_INDEX_URL,$(if $($(name)),--build-arg $(name)="$($(name))"))
+STACK ?= dev
+BUILD_ARGS = $(foreach name,BASE_IMAGE QDRANT_IMAGE PIP_INDEX_URL VERSION REVISION,$(if $($(name)),--build-arg $(name)="$($(name))"))
 
 .PHONY: image
 image: $(VENV)/.base ## build the container's image and print its compressed size (BASE_IMAGE=…, QDRANT_IMAGE=…)
@@ -122,3 +124,5 @@ lock-with:
 	@$(COMPILE) --group runtime -c requirements/infra.txt -o requirements/runtime.txt
 	@$(COMPILE) --group dev -c requirements/runtime.txt -c requirements/infra.txt -o requirements/dev.txt
 	@$(COMPILE) --group docs -c requirements/dev.txt -c requirements/infra.txt -o requirements/docs.txt
+
+include make/delivery.mk

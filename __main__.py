@@ -28,7 +28,7 @@ def on_google_cloud() -> None:
     used = apis.ApisArgs(place=place, extra=config.extra_apis)
     enabled = apis.Apis("apis", used, pulumi.ResourceOptions(providers=google))
     then = pulumi.ResourceOptions(providers=google, depends_on=[enabled])
-    who = identities.IdentitiesArgs(place=place, wanted=config.wanted_roles, uptime=watch.uptime)
+    who = identities.IdentitiesArgs(place=place, wanted=config.roles, deployers=config.deployers, uptime=watch.uptime)
     people = identities.Identities("identities", who, then)
     members, emails, caller = people.members, people.emails, people.emails["scheduler"]
     kept = bucket.SnapshotBucketArgs(place=place, keeping=config.keeping, members=members)
@@ -37,8 +37,7 @@ def on_google_cloud() -> None:
     keys = secrets.Secrets("keys", locked, then)
     packed = image.QdrantImageArgs(place=place, source=config.source, reader=members["runtime"])
     built = image.QdrantImage("image", packed, then)
-
-    granted = pulumi.ResourceOptions(providers=google, depends_on=[backups, keys, built])
+    granted = pulumi.ResourceOptions(providers=google, depends_on=[people, backups, keys, built])
     served = service.QdrantServiceArgs(
         place=place,
         name=place.names.service,

@@ -77,7 +77,7 @@ class StackConfig(StackViews):
             vpc_network=read.text("vpcNetwork"),
             vpc_subnet=read.text("vpcSubnet"),
             vpc_egress=read.choice("vpcEgress", ("private-ranges-only", "all-traffic")),
-            delivery_accounts=read.boolean("deliveryAccounts"),
+            deployers=read.emails("deployers"),
             image=read.digest("image"),
             qdrant_image=read.digest("qdrantImage"),
             base_image=read.text("baseImage"),

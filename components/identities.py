@@ -4,6 +4,7 @@ Owns who there is. Deliberately grants nothing but acting as them: what an accou
 the thing it may do it to (bucket, secrets, service). Makes no keys: accounts are attached or impersonated.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,18 +25,18 @@ _ATTACHED_IF_WANTED: Final[Mapping[str, str]] = {
     "sync": "Pulls from another Qdrant: reads and adds backups, replaces HEAD, deletes no backup",
     "reader": "Runs readers: reads backups and nothing else",
 }
-_DELIVERY: Final[Mapping[str, str]] = {
-    "preview": "Previews pull requests",
-    "deploy": "Deploys from the main branch",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdentitiesArgs:
-    """Which roles are wanted beside those that every stack has, and whether Cloud Monitoring calls the service."""
+    """Which roles are wanted beside those that every stack has, who deploys, and whether Cloud Monitoring calls.
+
+    `deployers` are mail addresses of service accounts.
+    """
 
     place: Place
     wanted: Sequence[str]
+    deployers: Sequence[str]
     uptime: bool
 
 
@@ -49,8 +50,7 @@ class Identities(pulumi.ComponentResource):
     def __init__(self, name: str, args: IdentitiesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("qdrant:project:Identities", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        optional = {**_ATTACHED_IF_WANTED, **_DELIVERY}
-        purposes = {**_ATTACHED, **{role: optional[role] for role in args.wanted}}
+        purposes = {**_ATTACHED, **{role: _ATTACHED_IF_WANTED[role] for role in args.wanted}}
         accounts = {
             role: serviceaccount.Account(
                 f"{name}-{role}",
@@ -70,13 +70,12 @@ class Identities(pulumi.ComponentResource):
                 f"{name}-uptime", project=args.place.project, service="monitoring.googleapis.com", opts=child
             )
             self.callers = {**self.callers, "uptime": agent.member}
-        if "deploy" in accounts:
-            for role in accounts.keys() - _DELIVERY.keys():
-                serviceaccount.IAMMember(
-                    f"{name}-deploy-as-{role}",
-                    service_account_id=accounts[role].name,
-                    role="roles/iam.serviceAccountUser",
-                    member=self.members["deploy"],
-                    opts=child,
-                )
+        for deployer, role in itertools.product(args.deployers, accounts):
+            serviceaccount.IAMMember(
+                f"{name}-{role}-attached-by-{deployer}",
+                service_account_id=accounts[role].name,
+                role="roles/iam.serviceAccountUser",
+                member=f"serviceAccount:{deployer}",
+                opts=child,
+            )
         self.register_outputs({"emails": self.emails})

@@ -66,7 +66,12 @@ SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
         Option("vpcNetwork", "", "VPC network for direct egress."),
         Option("vpcSubnet", "", "Its subnet, /26 or larger."),
         Option("vpcEgress", "private-ranges-only", "private-ranges-only or all-traffic (needs Cloud NAT)."),
-        Option("deliveryAccounts", "false", "true: accounts for pull-request previews and deployments."),
+        Option(
+            "deployers",
+            "",
+            "Service accounts that deploy this stack, comma-separated: they may attach its accounts. docs/delivery.md "
+            "tells of one that needs no key.",
+        ),
     ),
     "Image": (
         Option(

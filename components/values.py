@@ -39,7 +39,7 @@ class StackValues:
     vpc_network: str
     vpc_subnet: str
     vpc_egress: str
-    delivery_accounts: bool
+    deployers: tuple[str, ...]
     image: str
     qdrant_image: str
     base_image: str

@@ -150,11 +150,10 @@ class StackViews(StackValues):
         )
 
     @property
-    def wanted_roles(self) -> tuple[str, ...]:
+    def roles(self) -> tuple[str, ...]:
         """Accounts that only some stacks have."""
         wanted = {"sync": self.sync_source, "reader": self.readers}
-        delivery = ("preview", "deploy") if self.delivery_accounts else ()
-        return (*(role for role, value in wanted.items() if value), *delivery)
+        return tuple(role for role, value in wanted.items() if value)
 
     def keys(self, container: Container) -> tuple[Key, ...]:
         """Return the keys that its parts are given."""

@@ -32,15 +32,17 @@ class Hosts:
     storage: str = "https://storage.googleapis.com"
     logging: str = "https://logging.googleapis.com"
     secrets: str = "https://secretmanager.googleapis.com"
+    credentials: str = "https://iamcredentials.googleapis.com"
 
 
 @dataclass
 class Calls:
-    """Calls on behalf of whoever runs the checks."""
+    """Calls on behalf of whoever runs the checks: a person, or an account without a key that is told by its address."""
 
     target: Target
     run: Run
     hosts: Hosts = field(default_factory=Hosts)
+    account: str = ""
     # A start with a restore, and Cloud Run's own roll-out.
     patience_seconds: float = 420
     _tokens: dict[str, str] = field(default_factory=dict)
@@ -54,12 +56,21 @@ class Calls:
         """Call the deployed service, as a caller it admits and with its key."""
         headers = {}
         if self.target.private:
-            token = self._once("identity", ["gcloud", "auth", "print-identity-token"])
             # Cloud Run takes this header and leaves Authorization to the application.
-            headers["X-Serverless-Authorization"] = f"Bearer {token}"
+            headers["X-Serverless-Authorization"] = f"Bearer {self._identity()}"
         if self.target.key_secret:
             headers["api-key"] = self._key()
         return _send(method, f"{self.target.url}{path}", headers, body, _LONG)
+
+    def _identity(self) -> str:
+        if not self.account:
+            return self._once("identity", ["gcloud", "auth", "print-identity-token"])
+        if "identity" not in self._tokens:
+            # gcloud makes no identity token of a workload's federated credentials; Google's own service does.
+            url = f"{self.hosts.credentials}/v1/projects/-/serviceAccounts/{self.account}:generateIdToken"
+            answer = self.google("POST", url, {"audience": self.target.url, "includeEmail": True})
+            self._tokens["identity"] = str(answer["token"])
+        return self._tokens["identity"]
 
     def _key(self) -> str:
         if "key" not in self._tokens:

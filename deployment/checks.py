@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+from deployment import cloud_run
 from deployment.calls import Calls
 from deployment.target import CannotCheckError
 
@@ -39,7 +40,7 @@ class Check:
 
 def service_ready(calls: Calls) -> str:
     """Say which revision is ready with which image."""
-    service = _service(calls)
+    service = cloud_run.service(calls)
     condition = service.get("terminalCondition", {})
     if condition.get("state") != "CONDITION_SUCCEEDED":
         raise FailedCheckError(f"{condition.get('message') or condition}; the revision's log tells more")
@@ -48,7 +49,7 @@ def service_ready(calls: Calls) -> str:
     image = service["template"]["containers"][0]["image"]
     if image != calls.target.image:
         raise FailedCheckError(f"runs {image}, the stack deployed {calls.target.image}")
-    return str(service["latestReadyRevision"]).rpartition("/")[2]
+    return cloud_run.short(service["latestReadyRevision"])
 
 
 def healthy(calls: Calls) -> str:
@@ -107,7 +108,7 @@ def jobs_well(calls: Calls) -> str:
     """Say how the last run of each job ended; one that never ran yet is said to be so, and no failure."""
     seen, failed = [], []
     for name in calls.target.jobs:
-        job = calls.google("GET", f"{_location(calls)}/jobs/{name}")
+        job = calls.google("GET", cloud_run.job_url(calls, name))
         condition = job.get("terminalCondition", {})
         image = job["template"]["template"]["containers"][0]["image"]
         last = job.get("latestCreatedExecution") or {}
@@ -161,39 +162,20 @@ def write_survives(calls: Calls) -> str:
 
 def _force_revision(calls: Calls, extra: Mapping[str, str]) -> None:
     """Make a new revision by a label on the template, and wait until it serves."""
-    service = _service(calls)
+    service = cloud_run.service(calls)
     before = service["latestCreatedRevision"]
     labels = {key: value for key, value in service["template"].get("labels", {}).items() if key != _LABEL}
-    body = {"template": {**service["template"], "labels": {**labels, **extra}}}
-    body["template"].pop("revision", None)
-    calls.google("PATCH", f"{_service_url(calls)}?updateMask=template", body)
-    deadline = time.monotonic() + calls.patience_seconds
-    pause = 0.2
-    while time.monotonic() < deadline:
-        service = _service(calls)
-        if (
-            service["latestCreatedRevision"] not in (before, None)
-            and service.get("latestReadyRevision") == (service["latestCreatedRevision"])
-        ):
-            return
-        time.sleep(pause)
-        pause = min(pause * 2, 5)
-    raise FailedCheckError(f"the new revision was not ready within {calls.patience_seconds:.0f} s; its log tells why")
+    template = {**service["template"], "labels": {**labels, **extra}}
+    template.pop("revision", None)
 
+    def ready(changed: dict[str, Any]) -> bool:
+        newest = changed["latestCreatedRevision"]
+        return newest not in (before, None) and changed.get("latestReadyRevision") == newest
 
-def _location(calls: Calls) -> str:
-    return f"{calls.hosts.run}/v2/projects/{calls.target.project}/locations/{calls.target.region}"
-
-
-def _service_url(calls: Calls) -> str:
-    return f"{_location(calls)}/services/{calls.target.service}"
-
-
-def _service(calls: Calls) -> dict[str, Any]:
-    found: dict[str, Any] = calls.google("GET", _service_url(calls))
-    if "template" not in found or "latestCreatedRevision" not in found:
-        raise FailedCheckError(f"Cloud Run knows no revision of it: {found}")
-    return found
+    if not cloud_run.change(calls, "template", template, ready):
+        raise FailedCheckError(
+            f"the new revision was not ready within {calls.patience_seconds:.0f} s; its log tells why"
+        )
 
 
 CHECKS: Final = (

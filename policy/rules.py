@@ -14,6 +14,7 @@ _PRIMITIVE: Final = ("roles/owner", "roles/editor", "roles/viewer")
 _LABELS: Final = ("app", "environment", "managed-by", "stack")
 _LABELLED: Final[Mapping[str, str]] = {
     "gcp:storage/bucket:Bucket": "labels",
+    "gcp:kms/cryptoKey:CryptoKey": "labels",
     "gcp:cloudrunv2/service:Service": "labels",
     "gcp:cloudrunv2/job:Job": "labels",
     "gcp:secretmanager/secret:Secret": "labels",
@@ -117,6 +118,17 @@ def _deletion(resource: Declared) -> Iterator[str]:
         yield f"{role} may delete every object of the bucket; hold it to names by a condition"
 
 
+def _repository(resource: Declared) -> Iterator[str]:
+    if resource.type != "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider":
+        return
+    condition = resource.props.get("attributeCondition") or ""
+    for claim in ("repository_owner_id", "repository_id"):
+        if not re.search(rf'assertion\.{claim} == "\d+"', condition):
+            yield f"attributeCondition must compare {claim} with a number: a name can be taken by somebody else"
+    if "||" in condition:
+        yield "attributeCondition has an alternative, which lets in what the other half refuses"
+
+
 def _labels(resource: Declared) -> Iterator[str]:
     key = _LABELLED.get(resource.type)
     if key is None:
@@ -144,5 +156,6 @@ RULES: Final = (
     Rule("no-secret-in-plain-environment", "Keys come from Secret Manager.", _plain_secret),
     Rule("no-header-in-a-schedule", "Schedules prove who they are by a token and carry no header.", _header),
     Rule("deletion-held-to-names", "Nobody may delete every object of a bucket.", _deletion),
+    Rule("one-repository-by-number", "GitHub's tokens are taken from one repository.", _repository),
     Rule("labels-present", "Everything that can carry labels tells app, environment, stack.", _labels),
 )

@@ -69,6 +69,21 @@ def _secret_version(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": number, "name": f"{inputs['secret']}/versions/{number}", "enabled": True}
 
 
+def _pool(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a pool its full name, which has the project's number."""
+    return {"name": _pool_name(inputs)}
+
+
+def _pool_provider(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a pool's provider its full name."""
+    return {"name": f"{_pool_name(inputs)}/providers/{inputs['workloadIdentityPoolProviderId']}"}
+
+
+def _pool_name(inputs: Mapping[str, Any]) -> str:
+    """Return a pool's full name."""
+    return f"projects/{PROJECT_NUMBER}/locations/global/workloadIdentityPools/{inputs['workloadIdentityPoolId']}"
+
+
 def _role(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Give a custom role its full name."""
     return {"name": f"projects/{inputs['project']}/roles/{inputs['roleId']}"}
@@ -109,6 +124,8 @@ def _docker_image(_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 _ANSWERS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]]] = {
     "gcp:serviceaccount/account:Account": _account,
+    "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": _pool,
+    "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": _pool_provider,
     "gcp:cloudrunv2/service:Service": _service,
     "gcp:secretmanager/secret:Secret": _secret,
     "gcp:secretmanager/secretVersion:SecretVersion": _secret_version,

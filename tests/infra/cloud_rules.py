@@ -147,6 +147,30 @@ def _job(job: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def _pool(pool: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in a pool of identities."""
+    identifier = pool["workloadIdentityPoolId"]
+    good = re.fullmatch(r"[a-z0-9-]{4,32}", identifier) and not identifier.startswith("gcp-")
+    return [] if good else [f"pool id {identifier!r}"]
+
+
+def _pool_provider(provider: Mapping[str, Any]) -> list[str]:
+    """Return what IAM refuses in a provider of identities."""
+    mapping = provider["attributeMapping"]
+    found = [f"attribute {key!r}" for key in mapping if not re.fullmatch(r"google\.subject|attribute\.[a-z0-9_]+", key)]
+    if "google.subject" not in mapping:
+        found.append("google.subject has to be mapped")
+    # GitHub's issuer signs for everybody: without a condition IAM answers so.
+    if not provider.get("attributeCondition"):
+        found.append("the attribute condition must reference one of the provider's claims")
+    return found
+
+
+def _key(key: Mapping[str, Any]) -> list[str]:
+    """Return what Cloud KMS refuses in a key."""
+    return [] if _seconds(key["rotationPeriod"]) >= 86400 else ["rotation: a day or longer"]
+
+
 def _role(role: Mapping[str, Any]) -> list[str]:
     """Return what IAM refuses in a custom role."""
     return [] if re.fullmatch(r"[a-zA-Z0-9_.]{3,64}", role["roleId"]) else [f"role id {role['roleId']!r}"]
@@ -194,6 +218,9 @@ _RULES: Final[Mapping[str, Callable[[Mapping[str, Any]], list[str]]]] = {
     "gcp:cloudrunv2/job:Job": _run_job,
     "gcp:serviceaccount/account:Account": _account,
     "gcp:storage/bucket:Bucket": _bucket,
+    "gcp:iam/workloadIdentityPool:WorkloadIdentityPool": _pool,
+    "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider": _pool_provider,
+    "gcp:kms/cryptoKey:CryptoKey": _key,
     "gcp:storage/bucketIAMMember:BucketIAMMember": _grant,
     "gcp:cloudscheduler/job:Job": _job,
     "gcp:projects/iAMCustomRole:IAMCustomRole": _role,

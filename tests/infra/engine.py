@@ -17,8 +17,13 @@ from tests.infra.generated import ROOT
 from tests.infra.stacks import SECRETS
 
 PASSPHRASE: Final = "a passphrase of the tests"
-_COPIED: Final = ("components", "runtime", "requirements", "__main__.py", "Dockerfile.qdrant")
+_COPIED: Final = (
+    *("components", "runtime", "requirements", "__main__.py", "Dockerfile.qdrant"),
+    *("Makefile", "make", "deployment"),
+)
+# For one command, several of which a target runs, on a machine that others use as well.
 _TIMEOUT: Final = 300
+_TARGET_TIMEOUT: Final = 600
 
 # Whether to run it: where the command is on PATH, and where a pipeline demands it, found or not.
 ENGINE: Final = shutil.which("pulumi") is not None or os.environ.get("PULUMI_REQUIRED") == "1"
@@ -69,9 +74,10 @@ class Engine:
         pairs = [part for key, value in values.items() for part in (kinds[key], f"{key}={value}")]
         self.run("config", "set-all", "--stack", name, *pairs).worked()
 
-    def run(self, *arguments: str) -> Outcome:
-        """Run pulumi."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command sees: no credential, no proxy, an empty home."""
+        return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "PULUMI_HOME": str(self.folder / "home"),
@@ -81,13 +87,31 @@ class Engine:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
+
+    def run(self, *arguments: str) -> Outcome:
+        """Run pulumi."""
+        return self.command("pulumi", *arguments, "--non-interactive", "--color", "never")
+
+    def make(self, target: str, **variables: str) -> Outcome:
+        """Run a target of make; what it needs installed is taken as installed, the tests run on it."""
+        return self.command(
+            "make",
+            target,
+            "-o",
+            "setup",
+            *(f"{name}={value}" for name, value in variables.items()),
+            seconds=_TARGET_TIMEOUT,
+        )
+
+    def command(self, *command: str, seconds: int = _TIMEOUT) -> Outcome:
+        """Run a command in the project's folder."""
         done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive", "--color", "never"],
+            command,
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT,
+            timeout=seconds,
             check=False,
         )
         return Outcome(done.returncode, done.stdout + done.stderr)

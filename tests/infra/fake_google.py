@@ -35,14 +35,31 @@ class FakeGoogle:
             }
         }
     )
+    image: str = IMAGE
+    traffic: list[dict[str, Any]] = field(default_factory=lambda: [{"type": "LATEST", "percent": 100}])
     loses_writes: bool = False
+    # Revisions whose instance answers that it is not well.
+    ill: set[int] = field(default_factory=set)
+    deployed: bool = True
     points: dict[str, Any] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
 
     @property
     def hosts(self) -> Hosts:
         """Where it listens, for every API."""
-        return Hosts(run=self.base, storage=self.base, logging=self.base, secrets=self.base)
+        return Hosts(run=self.base, storage=self.base, logging=self.base, secrets=self.base, credentials=self.base)
+
+    @property
+    def serving(self) -> int:
+        """The revision that gets the requests, by number."""
+        return int(self.traffic[0].get("revision", str(self.revisions)))
+
+    def deploy(self, image: str) -> None:
+        """Make a revision of an image, as a deployment that refreshed first does."""
+        self.image, self.template, self.deployed = image, {"containers": [{"image": image}]}, True
+        self.traffic = [{"type": "LATEST", "percent": 100}]
+        self.revisions += 1
 
     def command(self, command: list[str]) -> str:
         """Answer gcloud and pulumi."""
@@ -54,7 +71,7 @@ class FakeGoogle:
                     "url": self.base,
                     "service": "qdrant-dev",
                     "bucket": "backups",
-                    "image": IMAGE,
+                    "image": self.image,
                     "project": "acme-search",
                     "region": "europe-west1",
                     "verifyJob": "qdrant-dev-verify",
@@ -66,7 +83,7 @@ class FakeGoogle:
             )
         return ""
 
-    def answer(self, method: str, path: str, headers: Any, body: Any) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, headers: Any, body: Any) -> tuple[int, Any]:  # noqa: PLR0911 - one an answer
         """Answer a request."""
         plain = path.partition("?")[0]
         if plain in self.wrong:
@@ -76,6 +93,9 @@ class FakeGoogle:
         if headers.get("Authorization") != "Bearer token-print-access-token":
             self.refused.append(path)
             return 401, {}
+        if plain.endswith(":generateIdToken"):
+            account = plain.rpartition("/")[2].partition(":")[0]
+            return 200, {"token": f"identity of {account} for {body['audience']}"}
         if plain.endswith("/services/qdrant-dev"):
             return self._run(method, body)
         if "/jobs/" in plain:
@@ -101,7 +121,9 @@ class FakeGoogle:
 
     def _run(self, method: str, body: Any) -> tuple[int, Any]:
         """Answer for Cloud Run; a changed template is a new revision."""
-        if method == "PATCH":
+        if method == "PATCH" and "traffic" in body:
+            self.traffic = body["traffic"]
+        elif method == "PATCH":
             self.template = body["template"]
             self.revisions += 1
             if self.loses_writes:
@@ -112,6 +134,7 @@ class FakeGoogle:
             "latestReadyRevision": name,
             "latestCreatedRevision": name,
             "template": self.template,
+            "trafficStatuses": self.traffic,
         }
 
     def _service(self, method: str, path: str, headers: Any, body: Any) -> tuple[int, Any]:
@@ -119,6 +142,9 @@ class FakeGoogle:
         if headers.get("api-key") != KEY or not headers.get("X-Serverless-Authorization"):
             self.refused.append(path)
             return 403, {}
+        self.tokens.add(headers["X-Serverless-Authorization"])
+        if path == "/health" and self.serving in self.ill:
+            return 503, {"status": "restoring"}
         if path == "/health":
             return 200, {"status": "ok", "role": "writer"}
         if path == "/api/snapshot":

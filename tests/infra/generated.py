@@ -5,32 +5,56 @@ from the program run under the strict mocks.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import yaml
 
-from components.options import SECTIONS, every_option, pulumi_schema
+from components import delivery_config
+from components.options import SECTIONS, Option, every_option, pulumi_schema
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 _PULUMI_YAML = """\
-# The `config` section is generated from components/options.py (`make inventory`).
-name: qdrant-cloud-run
-description: Qdrant on Cloud Run, its data kept by a bucket
+# The `config` section is generated from components/{source}.py (`make inventory`).
+name: {name}
+description: {description}
 runtime:
   name: python
   options:
     toolchain: pip
-    virtualenv: .venv
+    virtualenv: {virtualenv}
 config:
 """
 
 
 def pulumi_yaml() -> str:
     """Return Pulumi.yaml."""
-    schema = yaml.safe_dump(pulumi_schema(every_option()), sort_keys=False, width=104, allow_unicode=True)
-    return _PULUMI_YAML + re.sub(r"^", "  ", schema, flags=re.MULTILINE).rstrip() + "\n"
+    head = _PULUMI_YAML.format(
+        source="options",
+        name="qdrant-cloud-run",
+        description="Qdrant on Cloud Run, its data kept by a bucket",
+        virtualenv=".venv",
+    )
+    return head + _schema(every_option())
+
+
+def bootstrap_yaml() -> str:
+    """Return bootstrap/Pulumi.yaml."""
+    head = _PULUMI_YAML.format(
+        source="delivery_config",
+        name=delivery_config.PROJECT_NAME,
+        description="What delivery stands on, state, key, images and GitHub's way in",
+        virtualenv="../.venv",
+    )
+    return head + _schema(delivery_config.OPTIONS)
+
+
+def _schema(options: Iterable[Option]) -> str:
+    """Return the indented `config` section of a Pulumi.yaml."""
+    schema = yaml.safe_dump(pulumi_schema(options), sort_keys=False, width=104, allow_unicode=True)
+    return re.sub(r"^", "  ", schema, flags=re.MULTILINE).rstrip() + "\n"
 
 
 def option_tables() -> str:

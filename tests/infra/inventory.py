@@ -10,8 +10,8 @@ from typing import Any, Final
 import yaml
 
 from tests.infra.generated import ROOT
-from tests.infra.recorder import Declared, Recorder, deploy
-from tests.infra.stacks import DEV, LOCAL, PROD
+from tests.infra.recorder import Declared, Recorder, bootstrap, deploy
+from tests.infra.stacks import DELIVERY, DEV, LOCAL, PROD
 
 FOLDER: Final = ROOT / "tests" / "infra" / "inventories"
 STACKS: Final = {"dev": DEV, "prod": PROD, "local": LOCAL}
@@ -20,6 +20,11 @@ STACKS: Final = {"dev": DEV, "prod": PROD, "local": LOCAL}
 def inventory(stack: str) -> str:
     """Return the inventory of a stack of the tests."""
     return described(deploy(STACKS[stack], stack=stack))
+
+
+def delivery_inventory() -> str:
+    """Return the inventory of the bootstrap stack."""
+    return described(bootstrap(DELIVERY))
 
 
 def described(recorder: Recorder) -> str:

@@ -117,6 +117,17 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
             state = {key: old.get(key, value) if value == UNKNOWN else value for key, value in state.items()}
         return provider_pb2.UpdateResponse(properties=_struct(state))
 
+    def Read(self, request: Any, context: Any) -> Any:
+        """Tell how a thing is now: as the engine knows it, unless somebody changed it in the cloud, or gone."""
+        if request.id not in self.there:
+            return provider_pb2.ReadResponse()
+        known = plain(json_format.MessageToDict(request.inputs))
+        now = self.there[request.id][1]
+        if now == known:
+            return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
+        state = {**plain(json_format.MessageToDict(request.properties)), **now}
+        return provider_pb2.ReadResponse(id=request.id, properties=_struct(state), inputs=_struct(now))
+
     def Delete(self, request: Any, context: Any) -> Any:
         """Delete a thing, unless the cloud would refuse to."""
         token, inputs = self.there[request.id]

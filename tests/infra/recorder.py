@@ -162,6 +162,12 @@ def run_under_mocks(
     return recorder
 
 
+def bootstrap(values: Mapping[str, str], *, preview: bool = False) -> Recorder:
+    """Run the bootstrap program with a configuration; return what it declared."""
+    main = str(ROOT / "bootstrap" / "__main__.py")
+    return run_under_mocks(lambda: runpy.run_path(main, run_name="__main__"), values, stack="delivery", preview=preview)
+
+
 def deploy(values: Mapping[str, str], *, stack: str = "dev", preview: bool = False) -> Recorder:
     """Run this project's program with a configuration; return what it declared."""
     main = str(ROOT / "__main__.py")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from components import delivery_config
 from components.config import StackConfig
 from components.keys import PROJECT_NAME
 
@@ -17,7 +18,7 @@ PROD: Final[Mapping[str, str]] = {
     "size": "medium",
     "environment": "prod",
     "alertEmails": "ops@acme.example",
-    "deliveryAccounts": "true",
+    "deployers": "qdrant-deploy@acme-search.iam.gserviceaccount.com",
     "invokers": "serviceAccount:app@acme-search.iam.gserviceaccount.com",
     "readers": "3",
     "readerInvokers": "serviceAccount:search@acme-search.iam.gserviceaccount.com",
@@ -25,6 +26,15 @@ PROD: Final[Mapping[str, str]] = {
     "syncSourceKey": "the-key-of-the-source-cluster",
 }
 SECRETS: Final = frozenset({"apiKey", "readOnlyApiKey", "syncSourceKey"})
+DELIVERY: Final[Mapping[str, str]] = {
+    f"{delivery_config.PROJECT_NAME}:{key}": value
+    for key, value in {
+        "project": "acme-search",
+        "region": "europe-west1",
+        "githubOwnerId": "1234",
+        "githubRepositoryId": "56789",
+    }.items()
+}
 LOCAL: Final[Mapping[str, str]] = {"environment": "local"}
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from deployment.__main__ import checked
 from deployment.calls import Calls
 from deployment.checks import CHECKS
+from deployment.deliver import verified
 from deployment.target import CannotCheckError, Target, run_command
 from tests.infra.fake_google import FakeGoogle, google
 from tests.infra.recorder import deploy
@@ -39,7 +39,7 @@ def results(fake: FakeGoogle) -> dict[str, tuple[bool, str]]:
     """Run every check against the fake."""
     target = Target.of_stack("dev", fake.command)
     calls = Calls(target, fake.command, fake.hosts, patience_seconds=1)
-    return {title: (passed, seen) for title, passed, seen in checked(calls)}
+    return {result.title: (result.passed, result.seen) for result in verified(calls)}
 
 
 def test_a_deployment_in_good_order_passes_every_check(fake: FakeGoogle) -> None:

@@ -2,8 +2,9 @@ import re
 
 import pytest
 
+from components.delivery_config import OPTIONS
 from components.options import every_option
-from tests.infra.generated import ROOT, between_marks, option_tables, pulumi_yaml
+from tests.infra.generated import ROOT, between_marks, bootstrap_yaml, option_tables, pulumi_yaml
 from tests.infra.recorder import Recorder, run_under_mocks
 from tests.infra.stacks import DEV, parse
 
@@ -22,6 +23,7 @@ NEEDED = {
 def test_the_schema_in_pulumi_yaml_is_the_table_of_options() -> None:
     """Pulumi.yaml is what `make inventory` writes from the options."""
     assert (ROOT / "Pulumi.yaml").read_text() == pulumi_yaml(), "make inventory renews it"
+    assert (ROOT / "bootstrap" / "Pulumi.yaml").read_text() == bootstrap_yaml(), "make inventory renews it"
 
 
 def test_the_documented_keys_are_the_table_of_options() -> None:
@@ -52,7 +54,7 @@ def test_every_fix_that_is_a_command_sets_a_key_there_is() -> None:
     keys = {key for text in sources for key in re.findall(r"pulumi config (?:set|rm)(?: --secret)? (\w+)", text)}
 
     assert keys
-    assert keys <= {option.name for option in every_option()}
+    assert keys <= {option.name for option in (*every_option(), *OPTIONS)}
 
 
 def test_the_components_readme_runs() -> None:
@@ -65,5 +67,5 @@ def test_the_components_readme_runs() -> None:
 
     recorder: Recorder = run_under_mocks(program, {}, stack="dev")
     kinds = {resource.type.rpartition(":")[2] for resource in recorder.declared if "qdrant:" in resource.type}
-    assert len(blocks) == 12
-    assert len(kinds) == 10
+    assert len(blocks) == 13
+    assert len(kinds) == 13

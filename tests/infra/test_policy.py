@@ -10,8 +10,8 @@ from tests.infra.engine import ENGINE, Engine
 from tests.infra.generated import ROOT
 from tests.infra.inventory import STACKS
 from tests.infra.provider import Cloud, serving
-from tests.infra.recorder import deploy
-from tests.infra.stacks import DEV
+from tests.infra.recorder import bootstrap, deploy
+from tests.infra.stacks import DELIVERY, DEV
 
 PACK_PYTHON = ROOT / "policy" / ".venv" / "bin" / "python"
 LABELS = {"app": "qdrant", "environment": "prod", "stack": "s", "managed-by": "pulumi"}
@@ -25,7 +25,13 @@ def runs(**container: Any) -> dict[str, Any]:
     return {"labels": LABELS, "deletionProtection": True, "template": template}
 
 
+PROVIDER = "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider"
+NUMBERS = 'assertion.repository_owner_id == "1" && assertion.repository_id == "2"'
+
 VIOLATIONS = [
+    ("one-repository-by-number", PROVIDER, {}),
+    ("one-repository-by-number", PROVIDER, {"attributeCondition": 'assertion.repository == "acme/search"'}),
+    ("one-repository-by-number", PROVIDER, {"attributeCondition": f'{NUMBERS} || assertion.actor == "me"'}),
     ("no-public-bucket", "gcp:storage/bucket:Bucket", {**BUCKET, "publicAccessPrevention": "inherited"}),
     ("no-public-bucket", "gcp:storage/bucket:Bucket", {**BUCKET, "uniformBucketLevelAccess": False}),
     ("no-public-bucket", "gcp:storage/bucketIAMBinding:BucketIAMBinding", {"members": ["allUsers"]}),
@@ -83,6 +89,15 @@ def test_every_stack_keeps_every_rule(stack: str, *, preview: bool) -> None:
     recorder = deploy(STACKS[stack], stack=stack, preview=preview)
 
     found = {r.name: violated(Declared(r.type, known(r.inputs), protect=r.protect)) for r in recorder.declared}
+    assert {name: rules for name, rules in found.items() if rules} == {}
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_the_bootstrap_stack_keeps_every_rule(*, preview: bool) -> None:
+    """Nothing that delivery stands on violates a rule."""
+    declared = bootstrap(DELIVERY, preview=preview).declared
+
+    found = {r.name: violated(Declared(r.type, known(r.inputs), protect=r.protect)) for r in declared}
     assert {name: rules for name, rules in found.items() if rules} == {}
 
 
