@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 
 from bench import copies, expectations, report
+from bench.goals import goals
 from bench.sizes import FULL, QUICK, TINY
 from bench.stage import Stage
 from local.docker_engine import docker_engine
@@ -51,6 +52,7 @@ def main() -> int:
         found, failed = _measure(Stage(Path(folder), engine, sizes), names, print_tables=not arguments.json)
     if arguments.json:
         print(report.as_json(described, found))
+    failed += _unmeasured(found)
     if failed:
         print(f"Could not be measured: {', '.join(failed)}", file=sys.stderr)
         return 1
@@ -79,6 +81,13 @@ def _measure(stage: Stage, names: tuple[str, ...], *, print_tables: bool) -> tup
         if print_tables:
             print(report.as_table(subject, time.monotonic() - started), flush=True)
     return found, failed
+
+
+def _unmeasured(found: list[report.Subject]) -> list[str]:
+    """Return the goals of these subjects that no figure was judged by: a key that changed would be missed by nobody."""
+    keys = {figure.key for subject in found for figure in subject.figures}
+    names = {subject.name for subject in found}
+    return [key for key in goals() if key.split(".")[0] in names and key not in keys]
 
 
 def _compare(found: list[report.Subject], names: tuple[str, ...]) -> int:

@@ -49,6 +49,6 @@ TINY: Final = Sizes(
     unsaved=500,
     repetitions=1,
     round_seconds=0.2,
-    connections=(1,),
+    connections=(4,),
     growth=(200, 400, 600),
 )

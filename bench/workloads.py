@@ -49,17 +49,21 @@ class Workload:
         self.settle(port)
 
     def change(self, port: int, share: float, round_number: int) -> int:
-        """Give a share of all points other content; returns how many. They lie anywhere, other ones each round."""
+        """Give a share of all points other content; returns how many."""
+        ids = self.changed(share, round_number)
+        for name, numbers in ids.items():
+            points.fill(port, numbers, shift=round_number + 1, collection=name, encode=self.encode)
+        self.settle(port)
+        return sum(map(len, ids.values()))
+
+    def changed(self, share: float, round_number: int) -> dict[str, list[int]]:
+        """Return the ids of a share of all points, at least one, by collection: anywhere, and other ones each round."""
         chance = random.Random(f"{share} {round_number}")
         total = self.count * len(self.collections)
-        changed = max(1, round(total * share))
-        by_collection: dict[str, list[int]] = {}
-        for place in sorted(chance.sample(range(total), changed)):
-            by_collection.setdefault(self.collections[place // self.count], []).append(place % self.count)
-        for name, ids in by_collection.items():
-            points.fill(port, ids, shift=round_number + 1, collection=name, encode=self.encode)
-        self.settle(port)
-        return changed
+        found: dict[str, list[int]] = {}
+        for place in sorted(chance.sample(range(total), max(1, round(total * share)))):
+            found.setdefault(self.collections[place // self.count], []).append(place % self.count)
+        return found
 
     def settle(self, port: int) -> None:
         """Return when the engine has nothing left to do: as most of the time in a service's life."""
