@@ -25,7 +25,7 @@ from runtime.errors import ConfigError
 
 _SUBJECTS = ("start", "restore", "full", "increments", "growth", "link", "stall", "handover", "ending", "edge")
 # What the guard measures: the figures that mistakes move, in two minutes.
-_GUARDED = ("restore", "full", "increments", "stall", "edge")
+_GUARDED = ("restore", "full", "increments", "edge")
 _SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 

@@ -16,15 +16,8 @@ from bench.workloads import Workload
 def measure(stage: Stage) -> Subject:
     """Measure one kind after the other."""
     sizes = stage.sizes
-    kinds = (
-        workloads.dense(sizes.large),
-        workloads.many(sizes.collections),
-        workloads.payload(sizes.small),
-        workloads.sparse(sizes.small),
-        workloads.quantized(sizes.small),
-    )
     figures: list[Figure] = []
-    for kind in kinds:
+    for kind in (workloads.dense(sizes.large), *workloads.kinds(sizes)):
         tree = shutil.copytree(stage.seed(kind).tree, stage.new_folder("tree") / "storage")
         with stage.engine_alone(tree) as engine:
             figures += _measured(stage, engine, kind)

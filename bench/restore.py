@@ -34,12 +34,7 @@ def measure(stage: Stage) -> Subject:
         found, parts[cache] = _in_turns(stage, large, kept, cold=cache == "cold")
         figures += _figures(cache, found, parts[cache])
     figures += _disk(stage, large, kept)
-    for kind in (
-        workloads.many(sizes.collections),
-        workloads.payload(sizes.small),
-        workloads.sparse(sizes.small),
-        workloads.quantized(sizes.small),
-    ):
+    for kind in workloads.kinds(sizes):
         kept = _stock_snapshots(stage, kind)
         found, _ = _in_turns(stage, kind, kept, cold=False, without=("cp",))
         figures.append(

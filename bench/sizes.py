@@ -6,7 +6,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Points of 768 dimensions, collections, and repetitions. `growth` is the points of a series, smallest first."""
+    """Points of 768 dimensions, collections, and repetitions.
+
+    `kinds` are the kinds of data beside plain vectors, `growth` the points of a series, smallest first.
+    """
 
     large: int
     small: int
@@ -16,6 +19,7 @@ class Sizes:
     round_seconds: float
     connections: tuple[int, ...]
     growth: tuple[int, ...]
+    kinds: tuple[str, ...] = ("many", "payload", "sparse", "quantized")
 
 
 FULL: Final = Sizes(
@@ -39,6 +43,7 @@ QUICK: Final = Sizes(
     round_seconds=0.5,
     connections=(4,),
     growth=(2_000, 8_000, 20_000),
+    kinds=("many",),
 )
 
 # Proves that everything runs; its figures mean nothing.
@@ -51,4 +56,5 @@ TINY: Final = Sizes(
     round_seconds=0.2,
     connections=(4,),
     growth=(200, 400, 600),
+    kinds=("many", "sparse"),
 )

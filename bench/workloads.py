@@ -14,6 +14,7 @@ from qdrant_client import grpc as messages
 
 from bench import points
 from bench.points import Encode, Floats
+from bench.sizes import Sizes
 
 _PAYLOAD_BYTES = 4096
 _SHORT = 64
@@ -76,6 +77,12 @@ class Workload:
 def dense(count: int) -> Workload:
     """768 dimensions and nothing else."""
     return Workload("dense", f"{count:,} × 768", count)
+
+
+def kinds(sizes: Sizes) -> list[Workload]:
+    """Return one of each kind that is asked for, apart from plain vectors."""
+    every = (many(sizes.collections), payload(sizes.small), sparse(sizes.small), quantized(sizes.small))
+    return [one for one in every if one.name in sizes.kinds]
 
 
 def many(collections: int) -> Workload:
