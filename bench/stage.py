@@ -96,6 +96,9 @@ class Stage:
                     "QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER": "1",
                     "QDRANT__TELEMETRY_DISABLED": "true",
                     "QDRANT__LOG_LEVEL": "WARN",
+                    # Where Docker is, for the engine that runs in it.
+                    "HOME": os.environ.get("HOME", "/"),
+                    **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")},
                 },
                 cwd=storage.parent,
                 stdout=log,
