@@ -22,8 +22,13 @@ from local.instance import LocalInstance, free_ports, local_instance
 
 T = TypeVar("T")
 
-# No backup but those asked for: what is measured is started by the measurement.
-ON_DEMAND = {"BACKUP_QUIET_SECONDS": "86400", "BACKUP_MAX_AGE_SECONDS": "86400", "LOG_LEVEL": "INFO"}
+# No backup but those asked for, and no journal: what is measured is started by the measurement.
+ON_DEMAND = {
+    "BACKUP_QUIET_SECONDS": "86400",
+    "BACKUP_MAX_AGE_SECONDS": "86400",
+    "DURABILITY": "snapshot",
+    "LOG_LEVEL": "INFO",
+}
 
 _LINKED_FROM = 1024 * 1024
 _ROOT = Path(__file__).resolve().parents[1]
