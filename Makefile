@@ -98,8 +98,12 @@ verify-deployment: setup ## check a live deployment: make verify-deployment STAC
 	@$(BIN)/python -m deployment verify --stack "$(STACK)" $(AS_ACCOUNT)
 
 .PHONY: bench
-bench: $(VENV)/.base haproxy ## the figures, as ratios in one run
-	@$(BIN)/python -m bench
+bench: $(VENV)/.base haproxy ## measure everything and write docs/benchmarks.md (ONLY="edge stall" or QUICK=1: print only)
+	@$(BIN)/python -m bench $(ONLY) $(if $(QUICK),--sizes quick) $(if $(ONLY)$(QUICK),,--page docs/benchmarks.md)
+
+.PHONY: bench-check
+bench-check: $(VENV)/.base haproxy ## compare the ratios of a short run with what they were (two minutes)
+	@$(BIN)/python -m bench --check
 
 IMAGE ?= qdrant-cloud-run
 STACK ?= dev

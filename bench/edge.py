@@ -1,64 +1,80 @@
 """What the edge costs: the same requests through it and to the engine directly.
 
-Measures throughput and the slowest hundredth of searches, and bulk writes through the gate.
+Measures throughput and the slowest hundredth, by what is asked, over which protocol, and from how many connections.
 """
 
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
-from bench import load, points
-from bench.report import Figure, Subject, ratios
+from bench import load, workloads
+from bench.report import RATIO, Figure, Line, Plot, Subject, figure, ratios, slowest_hundredth
 from bench.stage import Stage
 
-_POINTS = 20_000
-_ROUNDS = 5
-_SECONDS = 1.5
-_CONNECTIONS = 4
 _ROOT = Path(__file__).resolve().parents[1]
+_KINDS = {"read": "reads", "mixed": "9 reads to 1 write of 10 points", "bulk": "writes of 200 points"}
+_PROTOCOLS = {"rest": "REST", "grpc": "gRPC"}
 
-# What is asked, how it is called, and the least share of the direct throughput it should keep.
-_KINDS = (
-    ("rest-search", "REST search", 0.95),
-    ("grpc-query", "gRPC query", 0.95),
-    ("rest-upsert", "REST upsert of 200 points", 0.8),
-    ("grpc-upsert", "gRPC upsert of 200 points", 0.8),
-)
-_SLOWEST = 1.2
+# By target, the latencies of each round, in seconds.
+Rounds = dict[str, list[list[float]]]
 
 
 def measure(stage: Stage) -> Subject:
-    """Measure each kind against one instance."""
-    figures = []
+    """Measure reads at every concurrency, the rest at one, against one instance."""
+    sizes = stage.sizes
+    usual = sizes.connections[len(sizes.connections) // 2]
+    figures: list[Figure] = []
+    reads: dict[str, list[list[float]]] = {protocol: [] for protocol in _PROTOCOLS}
+    data = workloads.dense(sizes.small)
     with stage.instance(stage.new_folder("bucket")) as instance:
         instance.wait_until("ready")
-        points.create(instance.ports.public)
-        points.create(instance.ports.public, load.BULK)
-        points.fill(instance.ports.public, range(_POINTS))
-        for kind, called, goal in _KINDS:
-            direct_port = instance.ports.grpc if kind.startswith("grpc") else instance.ports.rest
-            found = _load(kind, direct_port, instance.ports.public)
-            throughput = ratios(map(len, found["edge"]), map(len, found["direct"]))
-            figures.append(Figure(f"{called}: throughput / direct", "x", throughput, goal, at_least=True))
-            if "upsert" not in kind:
-                slowest = ratios(map(_p99, found["edge"]), map(_p99, found["direct"]))
-                figures.append(Figure(f"{called}: p99 / direct", "x", slowest, _SLOWEST))
-            figures.append(
-                Figure(f"  {called}: direct, per second", "/s", [len(r) / _SECONDS for r in found["direct"]])
-            )
-    return Subject("edge", figures, f"768 dimensions, {_CONNECTIONS} connections, rounds of {_SECONDS:g} s in turns")
-
-
-def _load(kind: str, direct: int, edge: int) -> dict[str, list[list[float]]]:
-    arguments = [kind, str(direct), str(edge), str(_ROUNDS), str(_SECONDS), str(_CONNECTIONS)]
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load", *arguments], cwd=_ROOT, check=True, stdout=subprocess.PIPE
+        port = instance.ports.public
+        data.create(port)
+        workloads.Workload("bulk", "", 0, (load.BULK,)).create(port)
+        data.fill(port)
+        for protocol, called in _PROTOCOLS.items():
+            direct = instance.ports.grpc if protocol == "grpc" else instance.ports.rest
+            for kind, asked in _KINDS.items():
+                for connections in sizes.connections if kind == "read" else (usual,):
+                    found = _load(
+                        f"{protocol}-{kind}", direct, port, sizes.repetitions, sizes.round_seconds, connections
+                    )
+                    said = f"{called} {asked}, {connections} connection{'s' * (connections > 1)}"
+                    figures += _figures(f"edge.{protocol}.{kind}.{connections}", said, found, sizes.round_seconds)
+                    if kind == "read":
+                        reads[protocol].append(ratios(map(len, found["edge"]), map(len, found["direct"])))
+    plot = Plot(
+        "edge-reads",
+        "Reads through the edge",
+        "connections",
+        "throughput / direct",
+        [Line(_PROTOCOLS[protocol], sizes.connections, samples) for protocol, samples in reads.items()],
     )
-    found: dict[str, list[list[float]]] = json.loads(done.stdout)
+    said = f"{data.said}; rounds of {sizes.round_seconds:g} s in turns; client, edge and engine on the same cores"
+    return Subject("edge", "What the edge costs", said, figures, [plot])
+
+
+def _figures(key: str, said: str, found: Rounds, seconds: float) -> list[Figure]:
+    return [
+        figure(
+            f"{key}.throughput",
+            f"{said}: throughput / direct",
+            RATIO,
+            ratios(map(len, found["edge"]), map(len, found["direct"])),
+        ),
+        figure(
+            f"{key}.p99",
+            "  slowest hundredth / direct",
+            RATIO,
+            ratios(map(slowest_hundredth, found["edge"]), map(slowest_hundredth, found["direct"])),
+        ),
+        figure(f"{key}.direct", "  direct", "/s", [len(one) / seconds for one in found["direct"]]),
+    ]
+
+
+def _load(*arguments: object) -> Rounds:
+    command = [sys.executable, "-m", "bench.load", *map(str, arguments)]
+    done = subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.PIPE)
+    found: Rounds = json.loads(done.stdout)
     return found
-
-
-def _p99(latencies: list[float]) -> float:
-    return statistics.quantiles(latencies, n=100)[98]

@@ -6,38 +6,36 @@ Measures from the signal to the exit, and against reading the engine's stream of
 import shutil
 import time
 
-from bench import points
-from bench.full import read_into_nothing
-from bench.report import Figure, Subject, ratios
+from bench import ours, workloads
+from bench.report import RATIO, Subject, figure, ratios
 from bench.stage import Stage
-
-_REPETITIONS = 5
-_UNSAVED = 100_000_000 // points.POINT_BYTES
 
 
 def measure(stage: Stage) -> Subject:
     """Fill, end; each time in a bucket of its own."""
+    data = workloads.dense(stage.sizes.unsaved)
     seconds, reads, saved = [], [], []
-    for _ in range(_REPETITIONS):
+    for _ in range(stage.sizes.repetitions):
         bucket, disk = stage.new_folder("bucket"), stage.new_folder("disk")
         with stage.instance(bucket, disk=disk) as instance:
             instance.wait_until("ready")
-            points.create(instance.ports.public)
-            points.fill(instance.ports.public, range(_UNSAVED))
-            reads.append(read_into_nothing(instance.ports.rest))
+            data.create(instance.ports.public)
+            data.fill(instance.ports.public)
+            reads.append(ours.read_into_nothing(instance.ports.rest, data.collections))
             started = time.monotonic()
             instance.terminate()
             seconds.append(time.monotonic() - started)
-        saved.append(sum(path.stat().st_size for path in bucket.glob("packs/**/*") if path.is_file()) / 1e6)
+        saved.append(ours.stored_in(bucket) / 1e6)
         shutil.rmtree(disk)
         shutil.rmtree(bucket)
     return Subject(
         "ending",
+        "The end of an instance",
+        f"{data.said}, none of it in a backup yet; into a folder, with its syncs",
         [
-            Figure("SIGTERM to exit with 100 MB unsaved", "s", seconds, 3.0),
-            Figure("SIGTERM to exit with 100 MB unsaved", "s", seconds, 8.0, worst=True),
-            Figure("  / reading the engine's stream into nothing", "x", ratios(seconds, reads)),
-            Figure("  saved by it", "MB", saved),
+            figure("ending.seconds", "SIGTERM to exit", "s", seconds),
+            figure("ending.worst", "  the slowest", "s", seconds),
+            figure("ending/stream", "  / reading Qdrant's stream into nothing", RATIO, ratios(seconds, reads)),
+            figure("ending.saved", "  saved by it", "MB", saved),
         ],
-        "file:// with its syncs",
     )

@@ -1,86 +1,111 @@
-"""A full backup against reading the engine's stream into nothing: what no backup through that stream can beat.
+"""A full backup of each kind of data, against the stock way and against what nothing can beat.
 
-Measures the backup itself, in this process, on an engine that runs alone.
+Measures time and bytes in turns on one engine, and, apart from that, the disk it takes meanwhile.
 """
 
-import asyncio
-import http.client
 import os
 import shutil
-import time
-from pathlib import Path
+from collections.abc import Callable
 
-from bench import points
-from bench.report import Figure, Subject, ratios
-from bench.stage import EngineAlone, Stage, size_of
-from runtime.backup import Backups
-from runtime.composition import Base, Position
-from runtime.edge.gate import Gate
-from runtime.engine.process import Engine
-from runtime.repository.directory import DirectoryStore
-from runtime.repository.repository import Repository
-from runtime.settings import Settings
-
-_REPETITIONS = 5
-_PIECE = 1024 * 1024
+from bench import copies, disk, ours, stock, workloads
+from bench.report import RATIO, Figure, Subject, figure, ratios
+from bench.stage import EngineAlone, Stage
+from bench.workloads import Workload
 
 
 def measure(stage: Stage) -> Subject:
-    """Alternate both on one engine."""
-    seed = stage.seed
-    reads, backups, shares = [], [], []
-    tree = shutil.copytree(seed.tree, stage.new_folder("tree") / "storage")
-    with stage.engine_alone(tree) as engine:
-        for repetition in range(_REPETITIONS):
-            for what in ("read", "backup") if repetition % 2 else ("backup", "read"):
-                os.sync()
-                if what == "read":
-                    reads.append(read_into_nothing(engine.rest))
-                    continue
-                bucket = stage.new_folder("bucket")
-                before = time.process_time()
-                seconds = asyncio.run(_back_up(engine, bucket))
-                shares.append((time.process_time() - before) / seconds)
-                backups.append(seconds)
-                shutil.rmtree(bucket)
-    return Subject(
-        "full",
-        [
-            Figure("full backup / reading the engine's stream into nothing", "x", ratios(backups, reads), 1.1),
-            Figure("  processor time of the backup, cores", "", shares),
-        ],
-        f"{size_of(seed.tree) / 1e6:.0f} MB, file:// with its syncs",
-    )
+    """Measure one kind after the other."""
+    sizes = stage.sizes
+    figures: list[Figure] = []
+    for kind in (workloads.dense(sizes.large), *workloads.kinds(sizes)):
+        tree = shutil.copytree(stage.seed(kind).tree, stage.new_folder("tree") / "storage")
+        with stage.engine_alone(tree) as engine:
+            figures += _measured(stage, engine, kind)
+            figures += _disk(stage, engine, kind) if kind.name == "dense" else []
+        shutil.rmtree(tree.parent)
+    return Subject("full", "A full backup", "an engine alone; into a folder, with its syncs", figures)
 
 
-def read_into_nothing(port: int) -> float:
-    """Read a full stream of the collection; returns the seconds it took."""
-    started = time.monotonic()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    path = f"/collections/{points.COLLECTION}/shards/0/snapshot/partial/create"
-    connection.request("POST", path, "{}", {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    while response.read(_PIECE):
-        pass
-    connection.close()
-    return time.monotonic() - started
+def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]:
+    size = disk.size_of(engine.storage)
+    spool = stage.new_folder("spool")
+    found: dict[str, list[float]] = {}
+    moved: dict[str, list[int]] = {"ours": [], "stock": []}
+
+    def back_up_ours() -> float:
+        bucket = stage.new_folder("bucket")
+        done = ours.full_backup(engine, f"file://{bucket}")
+        moved["ours"].append(done.bytes)
+        shutil.rmtree(bucket)
+        return done.seconds
+
+    def back_up_stock() -> float:
+        folder = stage.new_folder("kept")
+        done = stock.back_up(engine.rest, kind.collections, spool, stock.in_folder(folder))
+        moved["stock"].append(done.bytes)
+        shutil.rmtree(folder)
+        return done.seconds
+
+    ways: dict[str, Callable[[], float]] = {
+        "ours": back_up_ours,
+        "stock": back_up_stock,
+        "stream": lambda: ours.read_into_nothing(engine.rest, kind.collections),
+    }
+    if kind.name == "dense":
+        ways["raw"] = lambda: copies.raw(size, spool / "raw")
+        ways["memory"] = lambda: copies.into_memory(engine.storage)
+    for _, order in stage.in_turns(ways):
+        for way in order:
+            os.sync()
+            found.setdefault(way, []).append(ways[way]())
+    mine, said = found["ours"], f"{kind.said} ({size / 1e6:.0f} MB)"
+    figures = [
+        figure(f"full.{kind.name}.time/stock", f"{said}: time / stock way", RATIO, ratios(mine, found["stock"])),
+        figure(
+            f"full.{kind.name}.bytes/stock",
+            "  bytes moved / stock way",
+            RATIO,
+            ratios(moved["ours"], moved["stock"]),
+        ),
+        figure(
+            f"full.{kind.name}.time/stream",
+            "  time / reading Qdrant's streams into nothing",
+            RATIO,
+            ratios(mine, found["stream"]),
+        ),
+        figure(f"full.{kind.name}.rate", "  of its data, per second", "MB/s", [size / 1e6 / one for one in mine]),
+    ]
+    if kind.name == "dense":
+        figures += [
+            figure(
+                "full.dense.time/raw", "  time / writing as many bytes to the disk", RATIO, ratios(mine, found["raw"])
+            ),
+            figure(
+                "full.dense.time/memory",
+                "  time / reading the files into memory",
+                RATIO,
+                ratios(mine, found["memory"]),
+            ),
+        ]
+    return figures
 
 
-async def _back_up(engine: EngineAlone, bucket: Path) -> float:
-    settings = Settings.from_env(
-        {
-            "BACKUP_URL": f"file://{bucket}",
-            "QDRANT_HTTP_PORT": str(engine.rest),
-            "QDRANT_GRPC_PORT": str(engine.grpc),
-            "QDRANT_STORAGE_DIR": str(engine.storage),
-        }
-    )
-    gate, store, client = Gate(), DirectoryStore(bucket), Engine(settings)
-    started = time.monotonic()
-    await Backups(settings, client, gate, Repository(store)).take(
-        Base(None, None, gate.written()), Position("bench", 1, 1, "bench", "bench"), must=False
-    )
-    seconds = time.monotonic() - started
-    await client.close()
-    await store.close()
-    return seconds
+def _disk(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]:
+    """Look at what lies beside the data while a backup runs, the bucket not counted."""
+    data = disk.size_of(engine.storage)
+    found: dict[str, list[float]] = {"ours": [], "stock": []}
+    spool = stage.new_folder("spool")
+    for _ in range(2):
+        bucket, kept = stage.new_folder("bucket"), stage.new_folder("kept")
+        with disk.peak_of(engine.storage.parent, spool) as seen:
+            ours.full_backup(engine, f"file://{bucket}")
+        found["ours"].append((seen.peak - seen.before) / data)
+        with disk.peak_of(engine.storage.parent, spool) as seen:
+            stock.back_up(engine.rest, kind.collections, spool, stock.in_folder(kept))
+        found["stock"].append((seen.peak - seen.before) / data)
+        shutil.rmtree(bucket)
+        shutil.rmtree(kept)
+    return [
+        figure("full.dense.disk", "  extra disk during a backup / data", RATIO, found["ours"]),
+        figure("full.dense.disk.stock", "  extra disk during the stock way / data", RATIO, found["stock"]),
+    ]

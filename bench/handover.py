@@ -1,7 +1,7 @@
 """Handing over to a newcomer while somebody writes.
 
-Measures the largest gap between acknowledgements, with 500 MB and a writer that retries: it stays with an instance
-until that refuses, then goes to the newcomer, as a load balancer would that moves traffic to a new revision.
+Measures the largest gap between acknowledgements, with the large collection and a writer that retries: it stays
+with an instance until that refuses, then goes to the newcomer, as a load balancer would that moves traffic.
 """
 
 import contextlib
@@ -10,24 +10,25 @@ import shutil
 import threading
 import time
 
-from bench import points
-from bench.report import Figure, Subject
-from bench.stage import Stage, until
+from bench import points, workloads
+from bench.report import Subject, figure
+from bench.stage import Stage
+from bench.waiting import until
 from local.instance import LocalInstance
 
-_HANDOVERS = 5
 _BETWEEN_WRITES = 0.005
 _AFTER = 50
 
 
 def measure(stage: Stage) -> Subject:
     """Let each instance hand over to the next."""
-    bucket = stage.seed_copy()
+    data = workloads.dense(stage.sizes.large)
+    bucket = stage.copy_of(stage.seed(data).bucket)
     pauses, usual = [], []
     with contextlib.ExitStack() as last:
         old = last.enter_context(stage.instance(bucket))
-        old.wait_until("the first writer")
-        for _ in range(_HANDOVERS):
+        old.wait_until("the first writer", seconds=120)
+        for _ in range(stage.sizes.repetitions):
             with contextlib.ExitStack() as both:
                 writer = _Writer(old)
                 both.callback(writer.stop)
@@ -45,11 +46,12 @@ def measure(stage: Stage) -> Subject:
         old.terminate()
     return Subject(
         "handover",
+        "Handing over to a new revision",
+        f"{data.said}; two live instances, one writer that retries",
         [
-            Figure("write pause of a hand-over with 500 MB", "s", pauses, 1.5),
-            Figure("  usual gap between acknowledgements", "s", usual),
+            figure("handover.pause", "write pause of a hand-over", "s", pauses),
+            figure("handover.usual", "  usual gap between acknowledgements", "s", usual),
         ],
-        "two live instances, one writer that retries",
     )
 
 

@@ -1,105 +1,196 @@
-"""A restore against what no restore can beat: copying the same files and starting the same engine.
+"""A restore against the stock way, and against what none can beat: copying the same files and starting the engine.
 
-Measures from exec to the first correct answer on the public port, with the bucket in the page cache and not.
+Measures from exec to the first correct answer, with the bucket in the page cache and not; and the disk it takes.
 """
 
 import datetime as dt
 import json
 import shutil
-import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import points
-from bench.report import Figure, Subject, ratios
-from bench.stage import SEED_POINTS, Stage, answer, events, forget_cached, size_of, until
+import numpy as np
 
-_REPETITIONS = 5
+from bench import copies, disk, points, stock, workloads
+from bench.report import RATIO, Figure, Line, Plot, Subject, figure, ratios
+from bench.stage import Seed, Stage, events, forget_cached
+from bench.stock import Kept
+from bench.waiting import answer, until
+from bench.workloads import Workload
+
+Parts = dict[str, float]
 
 
 def measure(stage: Stage) -> Subject:
-    """Alternate both, warm and cold."""
-    seed = stage.seed
-    figures = []
+    """Measure the large collection closely, then the other kinds against the stock way."""
+    sizes = stage.sizes
+    large = workloads.dense(sizes.large)
+    figures: list[Figure] = []
+    parts: dict[str, list[Parts]] = {}
+    kept = _stock_snapshots(stage, large)
     for cache in ("warm", "cold"):
-        copies, starts, restores, parts, empties = [], [], [], [], []
-        for repetition in range(_REPETITIONS):
-            empties.append(_start_empty(stage))
-            for what in ("copy", "restore") if repetition % 2 else ("restore", "copy"):
-                if cache == "cold":
-                    forget_cached(seed.bucket, seed.tree)
-                if what == "copy":
-                    copied, started = _copy_and_start(stage, seed.tree)
-                    copies.append(copied)
-                    starts.append(started)
-                else:
-                    seconds, found = _restore(stage, seed.bucket)
-                    restores.append(seconds)
-                    parts.append(found)
-        beyond = [restored - empty for restored, empty in zip(restores, empties, strict=True)]
-        both = [copied + started for copied, started in zip(copies, starts, strict=True)]
-        figures += [
-            Figure(f"{cache}: to the first correct answer / (cp -r + engine start)", "x", ratios(restores, both), 1.5),
-            Figure(f"{cache}: to the first correct answer / cp -r", "x", ratios(restores, copies), 3.0),
-            Figure(f"{cache}: what the data adds to a start / cp -r", "x", ratios(beyond, copies)),
-            *(
-                Figure(f"{cache}:   {part} / (cp -r + engine start)", "x", ratios([p[part] for p in parts], both))
-                for part in parts[0]
-            ),
-            Figure(f"{cache}:   (cp -r / (cp -r + engine start))", "x", ratios(copies, both)),
-        ]
-    return Subject("restore", figures, f"{size_of(seed.tree) / 1e6:.0f} MB in the tree, file://, after a clean end")
+        found, parts[cache] = _in_turns(stage, large, kept, cold=cache == "cold")
+        figures += _figures(cache, found, parts[cache])
+    figures += _disk(stage, large, kept)
+    for kind in workloads.kinds(sizes):
+        kept = _stock_snapshots(stage, kind)
+        found, _ = _in_turns(stage, kind, kept, cold=False, without=("cp",))
+        figures.append(
+            figure(
+                f"restore.{kind.name}/stock",
+                f"{kind.said}: to the first correct answer / stock way",
+                RATIO,
+                ratios(found["ours"], found["stock"]),
+            )
+        )
+    size = disk.size_of(stage.seed(large).tree) / 1e6
+    said = f"{large.said}, {size:.0f} MB, from a folder, after a clean end; warm: in the page cache; cold: not"
+    return Subject("restore", "A start that restores", said, figures, [_plot(parts, large)])
 
 
-def _start_empty(stage: Stage) -> float:
-    """Start an instance that has nothing to restore: what a start costs whatever the size of the data."""
-    started = time.monotonic()
-    with stage.instance(stage.new_folder("bucket")) as instance:
-        seconds = until(lambda: answer(instance.ports.public, "/collections") is not None) - started
-        instance.terminate()
-    return seconds
+def _in_turns(
+    stage: Stage, data: Workload, kept: Kept, *, cold: bool, without: tuple[str, ...] = ()
+) -> tuple[dict[str, list[float]], list[Parts]]:
+    seed = stage.seed(data)
+    parts: list[Parts] = []
+    started: list[float] = []
+
+    def restore_ours(folder: Path) -> float:
+        seconds, found = _ours(stage, seed, data, folder)
+        parts.append(found)
+        return seconds
+
+    def copy_and_start(folder: Path) -> float:
+        copied, start = _copy_and_start(stage, seed, folder)
+        started.append(start)
+        return copied
+
+    ways: dict[str, Callable[[Path], float]] = {
+        "ours": restore_ours,
+        "stock": lambda folder: _stock(stage, data, kept, folder),
+        "cp": copy_and_start,
+    }
+    found: dict[str, list[float]] = {}
+    for _, order in stage.in_turns(way for way in ways if way not in without):
+        for way in order:
+            folder = stage.new_folder(way)
+            if cold:
+                forget_cached(stage.folder)
+            found.setdefault(way, []).append(ways[way](folder))
+            shutil.rmtree(folder)
+    found["start"] = started
+    return found, parts
 
 
-def _copy_and_start(stage: Stage, tree: Path) -> tuple[float, float]:
+def _figures(cache: str, found: dict[str, list[float]], parts: list[Parts]) -> list[Figure]:
+    both = [copied + started for copied, started in zip(found.get("cp", []), found["start"], strict=True)]
+    mine = found["ours"]
+    return [
+        figure(
+            f"restore.{cache}/(cp+start)",
+            f"{cache}: to the first correct answer / (`cp -r` + engine start)",
+            RATIO,
+            ratios(mine, both),
+        ),
+        figure(f"restore.{cache}/stock", f"{cache}: / stock way", RATIO, ratios(mine, found["stock"])),
+        figure(f"restore.{cache}/cp", f"{cache}: / `cp -r`", RATIO, ratios(mine, found["cp"])),
+        figure(f"restore.{cache}.seconds", f"{cache}: to the first correct answer", "s", mine),
+        *(
+            figure(f"restore.{cache}.{part}", f"    of it {part}", "s", [one[part] for one in parts])
+            for part in parts[0]
+        ),
+        figure(f"restore.{cache}.cp+start", f"{cache}: `cp -r` + engine start", "s", both),
+        figure(f"restore.{cache}.stock", f"{cache}: stock way", "s", found["stock"]),
+    ]
+
+
+def _disk(stage: Stage, data: Workload, kept: Kept) -> list[Figure]:
+    """Look at what lies on the disk while a restore runs, beyond what lies there in the end."""
+    seed = stage.seed(data)
+    folder = stage.new_folder("disk")
+    with disk.peak_of(folder) as seen:
+        _ours(stage, seed, data, folder)
+    mine = (seen.peak - seen.after) / seen.after
     folder = stage.new_folder("copy")
+    with disk.peak_of(folder) as seen:
+        _stock(stage, data, kept, folder)
+    return [
+        figure("restore.disk", "extra disk during a restore / data", RATIO, [max(mine, 0.0)]),
+        figure(
+            "restore.disk.stock",
+            "extra disk during the stock way / data",
+            RATIO,
+            [(seen.peak - seen.after) / seen.after],
+        ),
+    ]
+
+
+def _stock_snapshots(stage: Stage, data: Workload) -> Kept:
+    folder = stage.new_folder("kept")
+    kept = stock.in_folder(folder)
+    tree = shutil.copytree(stage.seed(data).tree, stage.new_folder("tree") / "storage")
+    with stage.engine_alone(tree) as engine:
+        stock.back_up(engine.rest, data.collections, stage.new_folder("spool"), kept)
+    shutil.rmtree(tree.parent)
+    return kept
+
+
+def _stock(stage: Stage, data: Workload, kept: Kept, folder: Path) -> float:
     started = time.monotonic()
-    subprocess.run(["cp", "-r", str(tree), str(folder / "storage")], check=True)
-    copied = time.monotonic()
+    with stage.engine_alone(folder / "storage") as engine:
+        stock.restore(engine.rest, data.collections, engine.snapshots, kept)
+        return until(lambda: is_correct(engine.rest, data)) - started
+
+
+def _copy_and_start(stage: Stage, seed: Seed, folder: Path) -> tuple[float, float]:
+    copied = copies.cp(seed.tree, folder / "storage").seconds
+    started = time.monotonic()
     with stage.engine_alone(folder / "storage"):
-        ready = time.monotonic()
-    shutil.rmtree(folder)
-    return copied - started, ready - copied
+        return copied, time.monotonic() - started
 
 
-def _restore(stage: Stage, bucket: Path) -> tuple[float, dict[str, float]]:
-    disk = stage.new_folder("disk")
+def _ours(stage: Stage, seed: Seed, data: Workload, folder: Path) -> tuple[float, Parts]:
     began = dt.datetime.now(dt.UTC)
     started = time.monotonic()
-    with stage.instance(bucket, disk=disk) as instance:
-        seconds = until(lambda: _is_correct(instance.ports.public)) - started
+    with stage.instance(seed.bucket, disk=folder) as instance:
+        seconds = until(lambda: is_correct(instance.ports.public, data)) - started
         instance.wait_until("writer")
-        found = _parts(began, events(instance))
+        found = _parts(began, seconds, events(instance))
         instance.terminate()
-    shutil.rmtree(disk)
     return seconds, found
 
 
-def _is_correct(port: int) -> bool:
-    """Whether the last point written is there, number by number."""
-    number = SEED_POINTS - 1
-    body = answer(port, f"/collections/{points.COLLECTION}/points/{number}")
-    vector: Any = json.loads(body)["result"]["vector"] if body else None
-    expected = points.pool()[number % len(points.pool())]
-    return vector is not None and all(abs(a - b) < 1e-6 for a, b in zip(vector, expected, strict=True))
+def is_correct(port: int, data: Workload) -> bool:
+    """Whether the last point written of the last collection is there; dense vectors are compared number by number."""
+    number = data.count - 1
+    body = answer(port, f"/collections/{data.collections[-1]}/points/{number}")
+    if not body:
+        return False
+    vector = json.loads(body)["result"]["vector"]
+    if data.encode is not points.dense:
+        return vector is not None
+    return bool(np.allclose(vector, points.vectors([number])[0], atol=1e-6))
 
 
-def _parts(began: dt.datetime, log: dict[str, dict[str, Any]]) -> dict[str, float]:
+def _parts(began: dt.datetime, seconds: float, log: dict[str, dict[str, Any]]) -> Parts:
     """Take the start apart as its log tells it: before the boot, placing, and the rest (engine, comparing, claim)."""
     boot = (dt.datetime.fromisoformat(log["boot.started"]["time"]) - began).total_seconds()
     placing = log["restore.finished"]["milliseconds"] / 1000
-    return {
-        "exec to boot": boot,
-        "placing": placing,
-        "engine start and claim": log["restore.finished"]["total_milliseconds"] / 1000 - placing,
-    }
+    return {"starting Python": boot, "placing files": placing, "engine start and claim": seconds - boot - placing}
+
+
+def _plot(parts: dict[str, list[Parts]], data: Workload) -> Plot:
+    names = list(next(iter(parts.values()))[0])
+    return Plot(
+        "restore-parts",
+        f"What a start that restores consists of, {data.said}",
+        "",
+        "seconds",
+        [
+            Line(cache, range(len(names)), [[one[name] for one in found] for name in names])
+            for cache, found in parts.items()
+        ],
+        ticks=names,
+    )

@@ -1,45 +1,48 @@
-"""What the benchmarks share: the engine, folders, instances, and one bucket with 500 MB that ended cleanly.
+"""What the benchmarks share: the engine, folders, instances, and buckets with a backup that ended cleanly.
 
 Owns what is made once, and the state of the page cache. Measures nothing.
 """
 
 import contextlib
-import functools
-import http.client
 import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bench import points
+from bench.sizes import Sizes
+from bench.waiting import answer, until
+from bench.workloads import Workload
 from local.instance import LocalInstance, free_ports, local_instance
 
-SEED_POINTS = 170_000
+T = TypeVar("T")
 
-# No backup but those asked for: what is measured is started by the measurement.
-ON_DEMAND = {"BACKUP_QUIET_SECONDS": "86400", "BACKUP_MAX_AGE_SECONDS": "86400", "LOG_LEVEL": "INFO"}
+# No backup but those asked for, and no journal: what is measured is started by the measurement.
+ON_DEMAND = {
+    "BACKUP_QUIET_SECONDS": "86400",
+    "BACKUP_MAX_AGE_SECONDS": "86400",
+    "DURABILITY": "snapshot",
+    "LOG_LEVEL": "INFO",
+}
 
-_POLL_SECONDS = 0.003
-_PATIENCE_SECONDS = 120.0
 _LINKED_FROM = 1024 * 1024
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineAlone:
-    """An engine without this project around it."""
+    """An engine without this project around it. `snapshots` is where it keeps its own."""
 
     process: subprocess.Popen[bytes]
     rest: int
     grpc: int
     storage: Path
+    snapshots: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,26 @@ class Seed:
 
 
 class Stage:
-    """One run's folders and engine."""
+    """One run's folders, engine and sizes."""
 
-    def __init__(self, folder: Path, engine: Path) -> None:
+    def __init__(self, folder: Path, engine: Path, sizes: Sizes) -> None:
         self.folder = folder
         self.engine = engine
+        self.sizes = sizes
         self._numbers = itertools.count()
+        self._seeds: dict[str, Seed] = {}
 
     def new_folder(self, name: str) -> Path:
         """Return an empty folder of that name."""
         made = self.folder / f"{name}-{next(self._numbers)}"
         made.mkdir()
         return made
+
+    def in_turns(self, what: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+        """Yield the number of each repetition and the order in which to measure: it turns round each time."""
+        order = list(what)
+        for number in range(self.sizes.repetitions):
+            yield number, order if number % 2 else order[::-1]
 
     def instance(
         self, bucket: Path | str, *, disk: Path | None = None, settings: Mapping[str, str] | None = None
@@ -75,6 +86,7 @@ class Stage:
     def engine_alone(self, storage: Path) -> Iterator[EngineAlone]:
         """Start the engine on a tree and yield when it says that it is ready."""
         rest, grpc = free_ports(2)
+        snapshots = storage.with_name("snapshots")
         with (self.folder / "engine.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(self.engine)],
@@ -84,11 +96,14 @@ class Stage:
                     "QDRANT__SERVICE__HTTP_PORT": str(rest),
                     "QDRANT__SERVICE__GRPC_PORT": str(grpc),
                     "QDRANT__STORAGE__STORAGE_PATH": str(storage),
-                    "QDRANT__STORAGE__SNAPSHOTS_PATH": str(storage.with_name("snapshots")),
+                    "QDRANT__STORAGE__SNAPSHOTS_PATH": str(snapshots),
                     "QDRANT__STORAGE__WAL__WAL_CAPACITY_MB": "2",
                     "QDRANT__STORAGE__OPTIMIZERS__DEFAULT_SEGMENT_NUMBER": "1",
                     "QDRANT__TELEMETRY_DISABLED": "true",
                     "QDRANT__LOG_LEVEL": "WARN",
+                    # Where Docker is, for the engine that runs in it.
+                    "HOME": os.environ.get("HOME", "/"),
+                    **{name: value for name, value in os.environ.items() if name.startswith("DOCKER_")},
                 },
                 cwd=storage.parent,
                 stdout=log,
@@ -96,20 +111,29 @@ class Stage:
             )
         try:
             until(lambda: answer(rest, "/readyz") is not None)
-            yield EngineAlone(process, rest, grpc, storage)
+            yield EngineAlone(process, rest, grpc, storage, snapshots)
         finally:
             process.kill()
             process.wait()
 
-    @functools.cached_property
-    def seed(self) -> Seed:
-        """The bucket with 500 MB, made when first needed."""
+    def seed(self, workload: Workload) -> Seed:
+        """Return a bucket with that, made when first needed."""
+        if workload.name not in self._seeds:
+            self._seeds[workload.name] = self._make_seed(workload)
+        return self._seeds[workload.name]
+
+    def copy_of(self, bucket: Path) -> Path:
+        """Return a bucket of its own with the same backups: packs never change, so they are linked."""
+        copy = self.new_folder("bucket")
+        shutil.copytree(bucket, copy, copy_function=_link_packs, dirs_exist_ok=True)
+        return copy
+
+    def _make_seed(self, workload: Workload) -> Seed:
         bucket, disk = self.new_folder("bucket"), self.new_folder("disk")
         with self.instance(bucket, disk=disk) as instance:
             instance.wait_until("ready to be filled")
-            points.create(instance.ports.public)
-            points.fill(instance.ports.public, range(SEED_POINTS))
-            points.settle(instance.ports.public)
+            workload.create(instance.ports.public)
+            workload.fill(instance.ports.public)
             instance.snapshot()
             instance.terminate()
         shutil.rmtree(disk)
@@ -118,36 +142,6 @@ class Stage:
         environment = {**os.environ, "BACKUP_URL": f"file://{bucket}", "QDRANT_BIN": str(self.engine)}
         subprocess.run(restore, cwd=_ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
         return Seed(bucket, tree)
-
-    def seed_copy(self) -> Path:
-        """Return a bucket of its own with the seed's backups: packs never change, so they are linked."""
-        copy = self.new_folder("bucket")
-        shutil.copytree(self.seed.bucket, copy, copy_function=_link_packs, dirs_exist_ok=True)
-        return copy
-
-
-def until(condition: Callable[[], bool]) -> float:
-    """Ask closely until it holds; returns the moment. Raises TimeoutError."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("a benchmark waited in vain")
-        time.sleep(_POLL_SECONDS)
-    return time.monotonic()
-
-
-def answer(port: int, path: str) -> bytes | None:
-    """Return the body of a 200; None for anything else."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return body if response.status == 200 else None
 
 
 def events(instance: LocalInstance) -> dict[str, dict[str, Any]]:
@@ -167,11 +161,6 @@ def forget_cached(*trees: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
-
-
-def size_of(tree: Path) -> int:
-    """Return the bytes that a tree's files occupy."""
-    return sum(path.stat().st_blocks * 512 for path in tree.rglob("*") if path.is_file())
 
 
 def _link_packs(source: str, target: str) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from runtime.errors import IntegrityError
 from runtime.repository.repository import Repository
 from runtime.run_sink import Progress, Target, explained
+from runtime.write_size import WRITE_BYTES
 
 PIECE_BYTES = 16 * 1024 * 1024
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 256 * 1024  # stays in the processor's cache until it is hashed
 
 
 def is_large(target: Target) -> bool:
@@ -90,7 +91,7 @@ class Piece:
         view = memoryview(data)
         while view:
             with explained(self._target.path):
-                written = os.pwrite(self._descriptor, view, self._position)
+                written = os.pwrite(self._descriptor, view[:WRITE_BYTES], self._position)
             self._position += written
             self._progress.bytes_done += written
             view = view[written:]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from runtime.errors import IntegrityError, RuntimeFailure
 from runtime.repository.manifest import FileEntry
+from runtime.write_size import WRITE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class RunSink:
             skip = min(max(self._target.entry.offset - self._position, 0), len(view))
             self._position += skip
             view = view[skip:]
-            part = view[: self._length]
+            part = view[: min(self._length, WRITE_BYTES)]
             if not part:
                 continue
             with explained(self._target.path):

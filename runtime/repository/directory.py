@@ -30,6 +30,7 @@ from runtime.repository.checksums import RunningCrc32c
 from runtime.repository.directory_files import READ_BYTES, DirectoryFiles
 from runtime.repository.store import ByteSink, ByteSource, ObjectInfo
 from runtime.repository.threads import Abort, StoreThreads
+from runtime.write_size import WRITE_BYTES
 
 T = TypeVar("T")
 
@@ -146,7 +147,7 @@ class DirectoryStore:
                     f"{name!r} in {self} has {size} bytes, but {offset + length} are needed",
                     hint="It was cut; use an older backup",
                 )
-            buffer = memoryview(bytearray(min(READ_BYTES, length)))
+            buffer = memoryview(bytearray(min(WRITE_BYTES, length)))  # sinks write it to a file
             end = offset + length
             while offset < end:
                 abort.check()
@@ -186,4 +187,4 @@ def write_all(descriptor: int, data: bytes) -> None:
     """Write all of it: one call may take less, near a full disk or a limit."""
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        view = view[os.write(descriptor, view[:WRITE_BYTES]) :]

@@ -63,13 +63,17 @@ class Answer:
 
 @dataclass
 class Stored:
-    """An object."""
+    """An object. Without an MD5, as the service's composed objects are."""
 
     name: str
     data: bytes
     generation: int
     crc32c: str
-    md5: str
+    md5: str | None
+
+    def hashes(self) -> dict[str, str]:
+        """Return its checksums as a resource names them."""
+        return {"crc32c": self.crc32c} | ({"md5Hash": self.md5} if self.md5 else {})
 
 
 @dataclass
@@ -90,7 +94,8 @@ class StrictObjects:
     whoever overwrites must be permitted both to create and to delete.
     """
 
-    def __init__(self, bucket: str, page_size: int) -> None:
+    def __init__(self, bucket: str, page_size: int, *, md5: bool = True) -> None:
+        self.md5 = md5
         self.bucket = bucket
         self.page_size = page_size
         self.restricted = False
@@ -164,7 +169,7 @@ class StrictObjects:
         headers = {
             "Content-Type": "application/octet-stream",
             "X-Goog-Generation": str(there.generation),
-            "X-Goog-Hash": f"crc32c={there.crc32c},md5={there.md5}",
+            "X-Goog-Hash": ",".join(f"{k.removesuffix('Hash')}={v}" for k, v in there.hashes().items()),
             "X-Goog-Stored-Content-Length": str(len(there.data)),
         }
         if not (match := RANGE.fullmatch(asked.header("range"))):
@@ -254,7 +259,9 @@ class StrictObjects:
         if refusal := self._forbidden(name) or self._precondition(query, name):
             return refusal
         crc32c = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
-        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        md5 = None
+        if self.md5 or "md5Hash" in metadata:
+            md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
         for key, actual in (("crc32c", crc32c), ("md5Hash", md5)):
             if metadata.get(key, actual) != actual:
                 return Answer.error(400, f"Provided {key} {metadata[key]!r} doesn't match calculated {actual!r}.")
@@ -290,8 +297,7 @@ class StrictObjects:
             "size": str(len(there.data)),
             "generation": str(there.generation),
             "metageneration": "1",
-            "crc32c": there.crc32c,
-            "md5Hash": there.md5,
+            **there.hashes(),
         }
 
 
