@@ -23,7 +23,19 @@ from local.docker_engine import docker_engine
 from local.instance import EMBEDDED_ENGINE
 from runtime.errors import ConfigError
 
-_SUBJECTS = ("start", "restore", "full", "increments", "growth", "link", "stall", "handover", "ending", "edge")
+_SUBJECTS = (
+    "start",
+    "restore",
+    "full",
+    "increments",
+    "growth",
+    "link",
+    "stall",
+    "handover",
+    "ending",
+    "edge",
+    "journal",
+)
 # What the guard measures: the figures that mistakes move, in two minutes.
 _GUARDED = ("restore", "full", "increments", "edge")
 _SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
