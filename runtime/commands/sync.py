@@ -3,7 +3,10 @@
 Owns arguments, output and exit codes.
 """
 
-from typing import TYPE_CHECKING
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -49,7 +52,8 @@ def pull(*, overwrite: bool, unchanged_ok: bool, dry_run: bool, as_json: bool) -
     settings, progress = settings_from_environment(), Progress()
     with bar(progress, "Pulling", quiet=as_json):
         done = with_repository(
-            settings, lambda repository: work(repository, settings, progress, overwrite=overwrite, dry_run=dry_run)
+            settings,
+            lambda repository: _stoppable(work(repository, settings, progress, overwrite=overwrite, dry_run=dry_run)),
         )
     _finish(done, unchanged_ok=unchanged_ok, as_json=as_json)
 
@@ -74,8 +78,26 @@ def push(*, overwrite: bool, delete_surplus: bool, unchanged_ok: bool, dry_run: 
     settings, progress = settings_from_environment(), Progress()
     told = Told(overwrite=overwrite, delete_surplus=delete_surplus, dry_run=dry_run)
     with bar(progress, "Pushing", quiet=as_json):
-        done = with_repository(settings, lambda repository: work(repository, settings, progress, told))
+        done = with_repository(settings, lambda repository: _stoppable(work(repository, settings, progress, told)))
     _finish(done, unchanged_ok=unchanged_ok, as_json=as_json)
+
+
+async def _stoppable(work: "Coroutine[Any, Any, Report]") -> "Report":
+    """Let SIGTERM end it as an error does: what was made on the other side is taken away again."""
+    task = asyncio.ensure_future(work)
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        stopped.set()
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not stopped.is_set():
+            raise
+        raise RuntimeFailure("the sync was told to stop", hint="Run it again: it goes on from where it was") from None
 
 
 def _finish(done: "Report", *, unchanged_ok: bool, as_json: bool) -> None:

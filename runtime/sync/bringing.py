@@ -5,6 +5,7 @@ compared with the source.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from runtime.errors import EngineError, IntegrityError
 from runtime.logs import get_logger
@@ -12,7 +13,7 @@ from runtime.run_sink import Progress
 from runtime.sync import relay, schema
 from runtime.sync.ledger import Entry, Ledger
 from runtime.sync.mirror import Mirror, Sides
-from runtime.sync.remote import Remote
+from runtime.sync.remote import Remote, Snapshot
 from runtime.sync.schema import Schema
 from runtime.sync.survey import fingerprints
 
@@ -56,7 +57,6 @@ class Bringing:
             entry.fingerprint = await self._fingerprint(collection)
             self._ledger.save(entry)
         if not entry.is_done:
-            self._progress.files += await self._source.count(collection)
             sides = Sides(self._source, self._scratch, may_delete=True)
             await Mirror(
                 sides,
@@ -98,8 +98,8 @@ class Bringing:
             async with relay.made(self._source, collection) as snapshot:
                 entry.snapshot = snapshot.name
                 self._ledger.save(entry)
-                self._progress.bytes += snapshot.size
-                await relay.bring(self._source, collection, snapshot, self._scratch, self._progress)
+                self._progress.files += before
+                await relay.bring(self._source, collection, snapshot, self._scratch, self._show(snapshot, before))
         except EngineError as error:
             message = f"Collection {collection} is copied point by point, its snapshot could not be had: {error}"
             log.warning("sync.no_snapshot", message=message, collection=collection)
@@ -124,6 +124,16 @@ class Bringing:
             entry.stage = "done"
         self._ledger.save(entry)
         return True
+
+    def _show(self, snapshot: Snapshot, points: int) -> Callable[[int], None]:
+        """Return what shows a snapshot's bytes as the points that they are."""
+        begun = self._progress.files_done
+
+        def show(sent: int) -> None:
+            self._progress.files_done = begun + points * sent // max(snapshot.size, 1)
+            self._progress.on_change()
+
+        return show
 
     async def _compare_schemas(self, collection: str) -> None:
         source, scratch = await asyncio.gather(

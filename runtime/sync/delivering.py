@@ -63,7 +63,6 @@ class Delivering:
             )
         if entry.stage == "new":
             await self._begin(entry, wanted, is_there=there is not None)
-        self._progress.files += await self._scratch.count(collection)
         await Mirror(
             Sides(self._scratch, self._target, may_delete=self._may_delete),
             entry,
@@ -75,16 +74,16 @@ class Delivering:
 
     async def _begin(self, entry: Entry, wanted: Schema, *, is_there: bool) -> None:
         """Make the collection on the target, with its points where a snapshot can bring them."""
+        # Noted first: what is half made is known as ours by the next run.
+        self._ledger.save(entry)
         if is_there:
             entry.begin("compare")
         elif await self._by_snapshot(entry.collection):
             entry.by = "snapshot"
             entry.begin("compare")
         else:
-            # Noted first: what is half made is known as ours by the next run.
             entry.by = "copy"
             entry.begin("copy")
-            self._ledger.save(entry)
             await schema.make(self._target, entry.collection, wanted)
         entry.reading = 0 if entry.stage == "copy" else 1
         entry.fingerprint = await self._fingerprint(entry.collection)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
-from runtime.errors import StoreUnreachable
+from runtime.errors import RuntimeFailure, StoreUnreachable
 from runtime.repository import file_locks
 from runtime.sync.pages import PointId
 
@@ -111,17 +111,16 @@ class Ledger:
 def opened(beside: Path, kind: str, work: str) -> Iterator[Ledger]:
     """Open the ledger of a kind of work beside a storage directory. `work` tells one piece of it from another.
 
-    Raises StoreUnreachable when another process has it.
+    Raises RuntimeFailure when another process has it.
     """
     folder = beside.absolute().with_name(f"{beside.name}.{kind}")
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with file_locks.held(folder / "lock", seconds=_LOCK_SECONDS):
-            yield Ledger.load(folder, work)
-    except StoreUnreachable as error:
-        if str(folder) in error.message:
-            raise StoreUnreachable(f"another sync on this machine is using {folder}", hint="Wait for it") from error
-        raise
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(file_locks.held(folder / "lock", seconds=_LOCK_SECONDS))
+        except StoreUnreachable as error:
+            raise RuntimeFailure(f"another sync on this machine is using {folder}", hint="Wait for it") from error
+        yield Ledger.load(folder, work)
 
 
 async def discard(ledger: Ledger) -> None:

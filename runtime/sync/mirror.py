@@ -48,6 +48,7 @@ class Mirror:
         keep: Callable[[Entry], None],
         fingerprint: Callable[[], Awaitable[str | None]],
         progress: Progress,
+        pacer: Pacer | None = None,
     ) -> None:
         self._source, self._target, self._may_delete = sides.source, sides.target, sides.may_delete
         self._entry = entry
@@ -55,7 +56,7 @@ class Mirror:
         self._keep = keep
         self._fingerprint = fingerprint
         self._progress = progress
-        self._pacer = Pacer()
+        self._pacer = pacer or Pacer()
 
     async def run(self) -> None:
         """Bring the collection from its entry's stage to `done`: copied, compared, counted.
@@ -63,6 +64,8 @@ class Mirror:
         Raises EngineError (a request failed, or the source never stood still), IntegrityError.
         """
         entry = self._entry
+        if entry.is_done:
+            return
         if entry.stage == "copy":
             await self._copy()
             await self._begin_reading(1)
@@ -93,6 +96,7 @@ class Mirror:
 
     async def _copy(self) -> None:
         entry = self._entry
+        await self._expect()
         found = pages(self._source, self._collection, entry.cursor, self._pacer)
         async with contextlib.aclosing(found):
             async for page, count in found:
@@ -102,6 +106,7 @@ class Mirror:
 
     async def _compare(self) -> None:
         entry = self._entry
+        await self._expect()
         found = pairs(self._source, self._target, self._collection, entry.cursor, self._pacer)
         async with contextlib.aclosing(found):
             async for start, ours, theirs in found:
@@ -113,6 +118,11 @@ class Mirror:
                 entry.points += len(points)
                 entry.digest = f"{total(digests, int(entry.digest, 16)):x}"
                 self._advance(ours, len(points))
+
+    async def _expect(self) -> None:
+        """Show how much is still to be read."""
+        self._progress.files += max(await self._source.count(self._collection) - self._entry.points, 0)
+        self._progress.on_change()
 
     def _advance(self, page: Page, count: int) -> None:
         # None is the beginning: after the last page the stage ends, and with it the cursor's meaning.

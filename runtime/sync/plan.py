@@ -12,6 +12,8 @@ from runtime.repository.manifest import Manifest
 from runtime.sync.meetings import Meeting
 from runtime.sync.survey import Survey
 
+_OVERWRITE = "--overwrite makes what is there the same as the backup; --delete-surplus with it deletes other points"
+
 
 class Action(StrEnum):
     """What happens to one collection."""
@@ -96,21 +98,31 @@ def push(there: Survey, held: Held, begun: frozenset[str], *, overwrite: bool) -
             steps.append(Step(name, Action.REFUSE, "the target has a collection of that name"))
     aliases = held.manifest is not None and not held.manifest.aliases.items() <= there.aliases.items()
     plan = Plan(tuple(steps), _here(held), _there(there, met), aliases)
-    if overwrite:
-        return plan
+    why = None if overwrite else _why_not(there, held, begun, plan)
+    return _refused(plan, why) if why else plan
+
+
+def _why_not(there: Survey, held: Held, begun: frozenset[str], plan: Plan) -> RuntimeFailure | None:
+    """Return why a push must not go on unless it is told to overwrite, if so."""
+    met = held.met
     known = met.collections if met else {}
     changed = [name for name in known if name not in begun and not _unchanged(there, met, name)]
     if met and changed and met.backup == held.backup:
         hint = "`sync pull` brings it here; --overwrite takes it back to the backup"
-        return _refused(
-            plan, RuntimeFailure(f"the target is newer than backup {held.backup}: {_some(changed)}", hint=hint)
-        )
+        return RuntimeFailure(f"the target is newer than backup {held.backup}: {_some(changed)}", hint=hint)
     if changed:
-        return _refused(plan, _conflict(held, "the target"))
-    if taken := [step.collection for step in steps if step.action is Action.REFUSE]:
-        hint = "--overwrite makes what is there the same as the backup; --delete-surplus with it deletes other points"
-        return _refused(plan, ConfigError(f"the target is not empty: it has {_some(taken)}", hint=hint))
-    return plan
+        return _conflict(held, "the target")
+    if elsewhere := sorted(_redirected(there, held)):
+        return ConfigError(f"the target has {_some(elsewhere)} for other collections", hint=_OVERWRITE)
+    if taken := [step.collection for step in plan.steps if step.action is Action.REFUSE]:
+        return ConfigError(f"the target is not empty: it has {_some(taken)}", hint=_OVERWRITE)
+    return None
+
+
+def _redirected(there: Survey, held: Held) -> list[str]:
+    """Return the aliases of the target that would come to mean another collection."""
+    wanted = held.manifest.aliases if held.manifest else {}
+    return [f"alias {alias!r}" for alias, name in wanted.items() if there.aliases.get(alias, name) != name]
 
 
 def _unchanged(there: Survey, met: Meeting | None, name: str) -> bool:

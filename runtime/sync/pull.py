@@ -65,11 +65,13 @@ def _decided(source: Remote, there: Survey, held: Held, *, overwrite: bool) -> P
     return decided
 
 
-async def _engine_version(settings: Settings, there: Survey) -> str:
+async def _engine_version(settings: Settings, there: Survey, held: Held) -> str:
     """Return our own engine's version. Raises EngineError when it is too old for what the source has."""
     version = await process.version(settings)
     if version is None:
         raise EngineError(f"{settings.qdrant_bin} does not say its version", hint="Set QDRANT_BIN to Qdrant's program")
+    if held.manifest is not None:
+        comparison.refuse_newer(held.manifest, version)
     comparison.refuse_older(version, there.version, "the engine of this image")
     return version
 
@@ -89,7 +91,7 @@ class _Pull:
 
     async def run(self, settings: Settings, ledger: Ledger, progress: Progress) -> Report:
         """Bring, compare, commit."""
-        version = await _engine_version(settings, self._there)
+        version = await _engine_version(settings, self._there, self._held)
         own = replace(settings, storage_dir=ledger.storage, collections=())
         async with running(own) as engine, sides.local(engine.admin.port, own) as scratch:
             bringing = Bringing(

@@ -13,16 +13,15 @@ from runtime.sync.remote import Remote, TooLarge
 
 T = TypeVar("T")
 
-_FIRST_LIMIT = 100
-_MOST_POINTS = 10_000
 _PAGE_BYTES = 4 * 1024 * 1024
 
 
 class Pacer:
     """How many points to ask for, so that a page is of a good size; learned from the pages that came."""
 
-    def __init__(self) -> None:
-        self.limit = _FIRST_LIMIT
+    def __init__(self, *, first: int = 100, most: int = 10_000) -> None:
+        self.limit = first
+        self._most = most
 
     async def fetch(self, ask: Callable[[int], Awaitable[T]], page_of: Callable[[T], Page]) -> tuple[T, int]:
         """Return what `ask` gives for a number of points, and that number. Raises TooLarge for a single point."""
@@ -37,7 +36,7 @@ class Pacer:
                 continue
             if (page := page_of(got)).next is not None:
                 fitting = _PAGE_BYTES * limit // max(len(page.raw), 1)
-                self.limit = max(1, min(fitting, limit * 4, _MOST_POINTS))
+                self.limit = max(1, min(fitting, limit * 4, self._most))
             return got, limit
 
 

@@ -9,14 +9,13 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from runtime.errors import EngineError, IntegrityError, RuntimeFailure
 from runtime.logs import get_logger
-from runtime.run_sink import Progress
 from runtime.sync.remote import Passing, Remote, Snapshot
 
 log = get_logger()
@@ -30,7 +29,7 @@ class _Relay:
     source: Remote
     collection: str
     snapshot: Snapshot
-    progress: Progress
+    show: Callable[[int], None]
     failure: RuntimeFailure | None = None
     hash: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     sent: int = 0
@@ -67,7 +66,7 @@ class _Relay:
                     async for piece in pieces:
                         self.hash.update(piece)
                         self.sent += len(piece)
-                        self.progress.bytes_done += len(piece)
+                        self.show(self.sent)
                         yield piece
             except Passing as error:
                 cut = error
@@ -88,9 +87,14 @@ class _Relay:
             )
 
 
-async def bring(source: Remote, collection: str, snapshot: Snapshot, target: Remote, progress: Progress) -> None:
-    """Have the target recover a snapshot that is on the source. Raises EngineError, IntegrityError."""
-    relay = _Relay(source, collection, snapshot, progress)
+async def bring(
+    source: Remote, collection: str, snapshot: Snapshot, target: Remote, show: Callable[[int], None]
+) -> None:
+    """Have the target recover a snapshot that is on the source; `show` is told how many bytes are on their way.
+
+    Raises EngineError, IntegrityError.
+    """
+    relay = _Relay(source, collection, snapshot, show)
     path = f"/{secrets.token_urlsafe(16)}"
     app = web.Application()
     app.router.add_get(path, relay.answer, allow_head=False)

@@ -171,7 +171,12 @@ class Remote:
     ) -> bytes:
         """Return the body of a 200. What fails for a while is asked again: every request here may be repeated."""
         async for attempt in stamina.retry_context(
-            on=Passing, attempts=_ATTEMPTS if again else 1, timeout=_LONGEST_RETRY_SECONDS, wait_initial=0.1, wait_max=5
+            on=Passing,
+            attempts=_ATTEMPTS if again else 1,
+            timeout=_LONGEST_RETRY_SECONDS,
+            wait_initial=0.1,
+            wait_max=5,
+            wait_jitter=0.2,
         ):
             with attempt:
                 return await self._once(method, path, body, timeout)
