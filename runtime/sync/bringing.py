@@ -40,7 +40,8 @@ class Bringing:
                 await schema.drop(self._scratch, name)
         there = await self._scratch.collections()
         for name in wanted - set(there):
-            self._ledger.forget(name)
+            if self._ledger.entry(name).stage != "new":
+                self._ledger.forget(name)
 
     async def bring(self, collection: str) -> Entry:
         """Bring one collection; return its entry, done and compared. Raises EngineError, IntegrityError."""

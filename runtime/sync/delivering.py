@@ -61,6 +61,7 @@ class Delivering:
                 f"{self._target} has {collection!r} with another configuration or other payload indexes",
                 hint="Delete that collection there, if it is not needed, and run it again",
             )
+        entry.essence = wanted.essence()
         if entry.stage == "new":
             await self._begin(entry, wanted, is_there=there is not None)
         await Mirror(

@@ -15,6 +15,7 @@ from runtime.errors import AlreadyExists, IntegrityError, ObjectMissing, StoreEr
 from runtime.repository import names
 from runtime.repository.committed import committed
 from runtime.repository.repository import HeadState, Repository
+from runtime.sync.ledger import Entry
 
 FORMAT = 1
 
@@ -26,13 +27,22 @@ _MOST_TRIES = 16
 class Same:
     """One collection that was the same at both ends.
 
-    `fingerprint` is the engine's (None: it cannot be told again), `digest` that of the points where they were read.
+    `fingerprint` is the engine's (None: it cannot be told again), `digest` that of the points where they were read,
+    `essence` that of the configuration and the payload indexes.
     """
 
     points: int
     fingerprint: str | None
     digest: str | None
+    essence: str
     by: str
+
+    @classmethod
+    def of(cls, entry: Entry, fingerprint: str | None) -> "Same":
+        """Return what was shown of a collection; `fingerprint` is what the engine's is now."""
+        # Known again only by what it was from before the last reading until now.
+        known = entry.fingerprint if entry.fingerprint == fingerprint else None
+        return cls(entry.points, known, entry.digest if entry.reading else None, entry.essence, entry.by)
 
 
 @dataclass(frozen=True, slots=True)

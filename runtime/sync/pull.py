@@ -106,7 +106,8 @@ class _Pull:
             outcomes = [await self._one(bringing, step) for step in self._decided.steps]
             content = await self._content(outcomes)
             backup = None
-            if content.points or self._decided.changes_aliases or any(one.status == "dropped" for one in outcomes):
+            is_less = any(one.status == "dropped" for one in outcomes)
+            if content.points or (content.kept and (is_less or self._decided.changes_aliases)):
                 commit = Commit(self._repository, own, engine, self._held, self._announce)
                 backup = await commit.run(content)
         report = Report(
@@ -128,7 +129,21 @@ class _Pull:
             message = f"Collection {step.collection} was not pulled: {error}"
             log.exception("sync.failed", message=message, collection=step.collection)
             return Outcome(step.collection, "failed", str(error))
+        if self._is_what_it_was(entry):
+            del self._entries[step.collection]
+            return Outcome(
+                step.collection, "unchanged", "every point is what it was", entry.by, entry.points, entry.digest
+            )
         return Outcome.of(entry, step.why)
+
+    def _is_what_it_was(self, entry: Entry) -> bool:
+        """Whether a collection that was read again, because nobody could tell, holds what the newest backup does."""
+        met = self._held.met
+        known = met.collections.get(entry.collection) if met and met.backup == self._held.backup else None
+        if known is None or not entry.reading or self._held.manifest is None:
+            return False
+        is_here = entry.collection in self._held.manifest.collections
+        return is_here and (known.digest, known.points, known.essence) == (entry.digest, entry.points, entry.essence)
 
     async def _content(self, outcomes: list[Outcome]) -> Content:
         """Return what the backup is to hold: of what failed, what the backup before has."""
@@ -136,10 +151,7 @@ class _Pull:
         before = self._held.manifest.collections.keys() if self._held.manifest else set()
         met = self._held.met.collections if self._held.met else {}
         for name, entry in self._entries.items():
-            # Known again only by what it was from before the last reading until now.
-            known = entry.fingerprint if entry.fingerprint == now.get(name) else None
-            digest = entry.digest if entry.reading else None
-            self._same[name] = Same(entry.points, known, digest, entry.by)
+            self._same[name] = Same.of(entry, now.get(name))
         kept = {one.collection for one in outcomes if one.status in {"unchanged", "failed"}} & before
         self._same |= {one.collection: met[one.collection] for one in outcomes if one.status == "unchanged"}
         held = kept | self._entries.keys()

@@ -148,15 +148,7 @@ class _Push:
         """Keep that both sides are the same now, and by what the target is known again."""
         now = await fingerprints(self._target) if self._there.is_whole else {}
         met = self._held.met.collections if self._held.met else {}
-        same = {
-            name: Same(
-                entry.points,
-                entry.fingerprint if entry.fingerprint == now.get(name) else None,
-                entry.digest,
-                entry.by,
-            )
-            for name, entry in self._entries.items()
-        }
+        same = {name: Same.of(entry, now.get(name)) for name, entry in self._entries.items()}
         same |= {name: known for name, known in met.items() if name not in same and name in self._manifest.collections}
         meeting = Meeting(self._target.url, self._held.backup or "", "push", same, dict(self._manifest.aliases))
         await meetings.keep(self._repository, meeting)
