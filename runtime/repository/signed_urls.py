@@ -35,7 +35,7 @@ class _GcsSigner:
         """Return an address (see Signer)."""
         bucket, full, emulator = self._store.place(name)
         if emulator is not None:
-            return f"{emulator.rstrip('/')}/storage/v1/b/{bucket}/o/{quote(full, safe='')}?alt=media"
+            return f"{emulator.rstrip('/')}/download/storage/v1/b/{bucket}/o/{quote(full, safe='')}?alt=media"
         return await asyncio.to_thread(_signed, bucket, full, seconds)
 
 

@@ -132,3 +132,26 @@ def refusing_snapshots(line: Wire) -> None:
     from tests.support.wire import Fault
 
     line.plan = lambda asked: Fault(status=403) if asked.is_("POST", "/snapshots") else None
+
+
+def everything(engine: Engine) -> dict[str, dict[int | str, Any]]:
+    """Return every point of every collection."""
+    return {
+        entry["name"]: engine.points(entry["name"]) for entry in engine.result("GET", "/collections")["collections"]
+    }
+
+
+def aliases(engine: Engine) -> dict[str, str]:
+    """Return every alias with its collection."""
+    return {entry["alias_name"]: entry["collection_name"] for entry in engine.result("GET", "/aliases")["aliases"]}
+
+
+def alias(engine: Engine, name: str, collection: str) -> None:
+    """Give a collection another name."""
+    action = {"create_alias": {"collection_name": collection, "alias_name": name}}
+    engine.result("POST", "/collections/aliases", {"actions": [action]})
+
+
+def statuses(ran: Ran) -> dict[str, tuple[str, str]]:
+    """Return what became of each collection, and which way."""
+    return {one["collection"]: (one["status"], one["by"]) for one in ran.json["collections"]}

@@ -18,14 +18,18 @@ from tests.support.wire import Asked, Fault, Wire
 from tests.sync.conftest import (
     ENGINE,
     Command,
+    alias,
+    aliases,
     delete,
     empty,
+    everything,
     make_mixed,
     make_plain,
     mixed_point,
     plain_point,
     put,
     refusing_snapshots,
+    statuses,
 )
 
 Points = dict[str, dict[int | str, Any]]
@@ -37,27 +41,7 @@ def restored(command: Command, tmp_path: Path) -> tuple[Points, dict[str, str]]:
     folder = tmp_path / f"restored-{number}"
     assert command("restore", str(folder / "storage")).code == 0
     with running(ENGINE, folder) as engine:
-        return everything(engine), {
-            entry["alias_name"]: entry["collection_name"] for entry in engine.result("GET", "/aliases")["aliases"]
-        }
-
-
-def everything(engine: Engine) -> Points:
-    """Return every point of every collection."""
-    return {
-        entry["name"]: engine.points(entry["name"]) for entry in engine.result("GET", "/collections")["collections"]
-    }
-
-
-def statuses(ran: Any) -> dict[str, tuple[str, str]]:
-    """Return what became of each collection, and which way."""
-    return {one["collection"]: (one["status"], one["by"]) for one in ran.json["collections"]}
-
-
-def alias(engine: Engine, name: str, collection: str) -> None:
-    """Give a collection another name."""
-    action = {"create_alias": {"collection_name": collection, "alias_name": name}}
-    engine.result("POST", "/collections/aliases", {"actions": [action]})
+        return everything(engine), aliases(engine)
 
 
 def test_a_source_becomes_the_newest_backup_and_each_change_a_newer_one(
@@ -200,7 +184,7 @@ def test_an_address_that_is_missing_is_a_setting(command: Command) -> None:
 
 
 def test_a_pull_that_is_killed_goes_on(elsewhere: Engine, line: Wire, command: Command, tmp_path: Path) -> None:
-    """By SIGKILL, while a random page is read: the next run waits for the lease to expire and repeats that page alone."""
+    """By SIGKILL while a random page is read: the next run waits for the lease to expire and goes on from that page."""
     make_mixed(elsewhere, "mixed", range(3000))
     refusing_snapshots(line)
     chance = random.Random(os.environ.get("SYNC_SEED", "7"))
