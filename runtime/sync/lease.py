@@ -109,13 +109,13 @@ class _Lease:
         return (None if holder is None else str(holder)), generation
 
     async def _swap(self, holder: str | None, generation: int) -> None:
-        """Change the object; a lost answer is looked up. Every change has bytes of its own."""
+        """Change the object. One that is ours already is an answer that was lost, now or at an earlier change."""
         data = json.dumps({"holder": holder, "turn": uuid.uuid4().hex}).encode()
         try:
             self._generation = (await self._store.swap(SYNC_LEASE_OBJECT, data, generation)).generation
         except PreconditionFailed:
-            there, now = await self._store.read(SYNC_LEASE_OBJECT)
-            if there != data:
+            there, now = await self._look()
+            if there != self._holder:
                 raise
             self._generation = now
 
