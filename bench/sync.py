@@ -20,6 +20,7 @@ from runtime.sync import schema
 from runtime.sync.ledger import Entry, Ledger
 from runtime.sync.mirror import Mirror, Sides
 from runtime.sync.pages import Page, PointId
+from runtime.sync.reading import Pacer
 from runtime.sync.remote import Remote
 from runtime.sync.survey import survey
 
@@ -153,7 +154,12 @@ async def _mirror(source: Remote, target: Remote, ledger: Ledger) -> Entry:
         return None
 
     await Mirror(
-        Sides(source, target, may_delete=True), entry, keep=ledger.save, fingerprint=untold, progress=Progress()
+        Sides(source, target, may_delete=True),
+        entry,
+        keep=ledger.save,
+        fingerprint=untold,
+        progress=Progress(),
+        pacer=Pacer(),
     ).run()
     if entry.points != _COUNT:
         raise EngineError(f"{entry.points} points were compared, not {_COUNT}")

@@ -13,6 +13,7 @@ from runtime.run_sink import Progress
 from runtime.sync import relay, schema
 from runtime.sync.ledger import Entry, Ledger
 from runtime.sync.mirror import Mirror, Sides
+from runtime.sync.reading import Pacer
 from runtime.sync.remote import Remote, Snapshot
 from runtime.sync.schema import Schema
 from runtime.sync.survey import fingerprints
@@ -65,6 +66,7 @@ class Bringing:
                 keep=self._ledger.save,
                 fingerprint=lambda: self._fingerprint(collection),
                 progress=self._progress,
+                pacer=Pacer(most=wanted.most_points),
             ).run()
         await self._compare_schemas(collection)
         return entry

@@ -12,6 +12,7 @@ from runtime.run_sink import Progress
 from runtime.sync import schema
 from runtime.sync.ledger import Entry, Ledger
 from runtime.sync.mirror import Mirror, Sides
+from runtime.sync.reading import Pacer
 from runtime.sync.remote import Remote
 from runtime.sync.schema import Schema
 from runtime.sync.survey import fingerprints
@@ -70,6 +71,7 @@ class Delivering:
             keep=self._ledger.save,
             fingerprint=lambda: self._fingerprint(collection),
             progress=self._progress,
+            pacer=Pacer(most=wanted.most_points),
         ).run()
         return entry
 

@@ -48,7 +48,7 @@ class Mirror:
         keep: Callable[[Entry], None],
         fingerprint: Callable[[], Awaitable[str | None]],
         progress: Progress,
-        pacer: Pacer | None = None,
+        pacer: Pacer,
     ) -> None:
         self._source, self._target, self._may_delete = sides.source, sides.target, sides.may_delete
         self._entry = entry
@@ -56,7 +56,7 @@ class Mirror:
         self._keep = keep
         self._fingerprint = fingerprint
         self._progress = progress
-        self._pacer = pacer or Pacer()
+        self._pacer = pacer
 
     async def run(self) -> None:
         """Bring the collection from its entry's stage to `done`: copied, compared, counted.

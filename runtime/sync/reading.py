@@ -19,8 +19,8 @@ _PAGE_BYTES = 4 * 1024 * 1024
 class Pacer:
     """How many points to ask for, so that a page is of a good size; learned from the pages that came."""
 
-    def __init__(self, *, first: int = 100, most: int = 10_000) -> None:
-        self.limit = first
+    def __init__(self, *, first: int = 100, most: int = 1000) -> None:
+        self.limit = min(first, most)
         self._most = most
 
     async def fetch(self, ask: Callable[[int], Awaitable[T]], page_of: Callable[[T], Page]) -> tuple[T, int]:

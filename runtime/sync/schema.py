@@ -14,6 +14,7 @@ from urllib.parse import quote
 from runtime.errors import EngineError
 from runtime.sync.remote import Absent, Remote
 
+_MOST_POINTS = 1000
 _PARAMS = (
     "vectors",
     "sparse_vectors",
@@ -21,6 +22,7 @@ _PARAMS = (
     "replication_factor",
     "write_consistency_factor",
     "on_disk_payload",
+    "payload",
 )
 _SECTIONS = {
     "hnsw_config": "hnsw_config",
@@ -38,6 +40,15 @@ class Schema:
 
     body: Mapping[str, Any]
     indexes: Mapping[str, Any]
+
+    @property
+    def most_points(self) -> int:
+        """How many points may be read or written at once: strict mode has limits of its own."""
+        strict = self.body.get("strict_mode_config") or {}
+        limits = (
+            [strict.get(name) for name in ("max_query_limit", "upsert_max_batchsize")] if strict.get("enabled") else []
+        )
+        return max(1, min([_MOST_POINTS, *(limit for limit in limits if limit)]))
 
     def essence(self) -> str:
         """Return the hash of what decides which points it takes and how they are found.

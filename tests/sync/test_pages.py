@@ -5,7 +5,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import EngineError
@@ -43,6 +43,7 @@ POINTS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=30)
 @given(points=st.lists(POINTS, max_size=3), after=st.none() | st.integers(0, 2**64 - 1) | st.uuids().map(str))
 def test_a_page_passes_on_what_was_answered(points: list[dict[str, Any]], after: int | str | None) -> None:
     """Whatever the payloads hold, also the answer's own words; tight or with spaces, with usage or without."""
@@ -68,6 +69,7 @@ def test_what_is_no_page_is_refused(body: bytes) -> None:
         page(body)
 
 
+@settings(max_examples=30)
 @given(points=st.lists(POINTS, min_size=2, max_size=5))
 def test_a_digest_does_not_depend_on_order_or_form(points: list[dict[str, Any]]) -> None:
     """Points in another order, keys in another order, sparse values in another order: the same; put together too."""
@@ -88,6 +90,7 @@ def test_a_digest_does_not_depend_on_order_or_form(points: list[dict[str, Any]])
     assert total(map(digest, points[1:]), total(map(digest, points[:1]))) == whole
 
 
+@settings(max_examples=30)
 @given(point=POINTS, data=st.data())
 def test_a_digest_tells_one_changed_number_apart(point: dict[str, Any], data: st.DataObject) -> None:
     """One 32-bit number of one vector, a payload's 1 and 1.0, a number and a text as id."""
@@ -103,6 +106,7 @@ def test_a_digest_tells_one_changed_number_apart(point: dict[str, Any], data: st
     assert digest({**point, "id": 1}) != digest({**point, "id": "1"})
 
 
+@settings(max_examples=30)
 @given(payload=st.dictionaries(st.text(), PAYLOADS, max_size=4))
 def test_exact_json_says_the_same(payload: dict[str, Any]) -> None:
     """To a reader that reads every digit it is the same payload, but for the last bit of a number."""
@@ -130,6 +134,7 @@ def test_digits_are_found_for_nearly_every_number() -> None:
     assert len(lost) < 20
 
 
+@settings(max_examples=30)
 @given(number=st.integers(-(2**60), 2**60), places=st.integers(0, 15))
 def test_short_decimals_are_written_as_anybody_would(number: int, places: int) -> None:
     """Where the parser is right, nothing is changed."""

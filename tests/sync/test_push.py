@@ -33,7 +33,7 @@ from tests.sync.conftest import (
 @pytest.fixture(scope="module")
 def template(beside: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a bucket once, with a backup of what the engine beside holds."""
-    make_mixed(beside, "mixed", range(700))
+    make_mixed(beside, "mixed", range(250))
     make_plain(beside, "plain", range(20))
     alias(beside, "current", "plain")
     folder = tmp_path_factory.mktemp("template")
