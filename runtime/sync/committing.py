@@ -106,6 +106,7 @@ class Commit:
             collections=collections,
             aliases={alias: name for alias, name in content.aliases.items() if name in collections},
             packs={name: pack for name, pack in packs.items() if name in needed},
+            journal=None,  # `taken` lets nobody commit while a journal holds what no backup does
             skipped=(),
         )
 

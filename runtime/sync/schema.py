@@ -48,7 +48,7 @@ class Schema:
         limits = (
             [strict.get(name) for name in ("max_query_limit", "upsert_max_batchsize")] if strict.get("enabled") else []
         )
-        return max(1, min([_MOST_POINTS, *(limit for limit in limits if limit)]))
+        return max(1, min(int(limit) for limit in [_MOST_POINTS, *(limit for limit in limits if limit)]))
 
     def essence(self) -> str:
         """Return the hash of what decides which points it takes and how they are found.
