@@ -85,6 +85,7 @@ class Wire:
             return web.Response()
 
     async def _pass(self, request: web.Request, upstream: aiohttp.ClientResponse, fault: Fault) -> web.StreamResponse:
+        """Pass an answer on, as far as the fault lets it."""
         response = web.StreamResponse(status=upstream.status)
         for name in ("Content-Type", "Content-Length", "Content-Range"):
             if name in upstream.headers:
@@ -111,6 +112,7 @@ _HOP = {"host", "content-length", "transfer-encoding", "connection"}
 
 
 def _reset(request: web.Request, response: web.StreamResponse | None = None) -> web.StreamResponse:
+    """End the connection."""
     if request.transport is not None:
         request.transport.close()
     return response or web.Response()
@@ -124,6 +126,7 @@ def wire(engine: str) -> Iterator[Wire]:
     started, stop = threading.Event(), asyncio.Event()
 
     async def run() -> None:
+        """Serve until told to stop."""
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{rest:.*}", made.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

@@ -61,6 +61,7 @@ def test_the_lease_of_a_run_that_died_is_taken_over_after_three_renewals() -> No
         cut_off = Faults()
 
         async def die() -> None:
+            """Hold it, and end without a word."""
             async with held(bucket, cut_off):
                 cut_off.down = True  # nothing of it reaches the bucket from here on, nor that it ends
                 raise RuntimeFailure("dead")
@@ -71,6 +72,7 @@ def test_the_lease_of_a_run_that_died_is_taken_over_after_three_renewals() -> No
         won = []
 
         async def take() -> None:
+            """Hold it for a while."""
             async with held(bucket):
                 won.append(loop.time() - began)
                 await asyncio.sleep(2 * RENEWAL)
@@ -91,6 +93,7 @@ def test_a_run_whose_lease_was_taken_over_is_stopped() -> None:
         bucket = ModelBucket()
 
         async def work() -> None:
+            """Hold it for longer than that."""
             async with held(bucket):
                 other, generation = ModelStore(bucket, "other"), bucket.objects[SYNC_LEASE_OBJECT].generation
                 await other.swap(SYNC_LEASE_OBJECT, b'{"holder": "other"}', generation)
@@ -127,6 +130,7 @@ def test_a_run_that_cannot_renew_stops_in_time() -> None:
         bucket, faults = ModelBucket(), Faults()
 
         async def work() -> None:
+            """Hold it for longer than that."""
             async with held(bucket, faults):
                 faults.down = True
                 await asyncio.sleep(100 * RENEWAL)

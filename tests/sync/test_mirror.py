@@ -39,6 +39,7 @@ def mirror(
     """Copy and compare the collection from the wire to an engine, from where the ledger is."""
 
     async def run() -> Entry:
+        """Do it on one loop."""
         source = Remote(line.url, None, what="source", key_name="SOURCE_API_KEY")
         own = Remote(target.url, None, what="scratch engine", key_name="")
         try:
@@ -65,6 +66,7 @@ def mirror(
 
 
 async def _nothing() -> None:
+    """Tell no fingerprint."""
     return None
 
 
@@ -138,6 +140,7 @@ def test_a_run_killed_at_any_moment_goes_on_without_loss_and_without_a_point_twi
 
 
 def _killing(ledger: Ledger, moment: int, *, is_kept: bool) -> Callable[[Entry], None]:
+    """Return what keeps entries until the process ends at one of them."""
     left = [moment]
 
     def keep(entry: Entry) -> None:

@@ -115,6 +115,7 @@ def test_exact_json_says_the_same(payload: dict[str, Any]) -> None:
 
 
 def _rounded(value: Any) -> Any:
+    """Return a value whose numbers may be one last bit off."""
     if isinstance(value, dict):
         return {name: _rounded(part) for name, part in value.items()}
     if isinstance(value, list):
