@@ -67,7 +67,6 @@ def mirror(
 
 async def _nothing() -> None:
     """Tell no fingerprint."""
-    return None
 
 
 def same(one: Engine, other: Engine) -> bool:
