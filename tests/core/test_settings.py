@@ -20,16 +20,12 @@ from runtime.settings import (
     StoreOutage,
 )
 
-<<<<<<< HEAD
-SECRETS = (contract.QDRANT_API_KEY, contract.QDRANT_READ_ONLY_API_KEY, contract.SOURCE_API_KEY)
-=======
 SECRETS = (
     contract.QDRANT_API_KEY,
     contract.QDRANT_READ_ONLY_API_KEY,
     contract.SOURCE_API_KEY,
     contract.TARGET_API_KEY,
 )
->>>>>>> 0d8f742 (Sync is told of its other side by four variables, settled before there is a sync)
 MINIMAL = {"BACKUP_URL": "file:///backups"}
 
 _WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=3, max_size=20).map(lambda text: f"a{text}z")
@@ -71,10 +67,7 @@ VALUES: Mapping[str, tuple[str, st.SearchStrategy[Any]]] = {
     contract.HANDOVER_IDLE_SECONDS: ("handover_idle_seconds", _seconds(0, 600)),
     contract.QDRANT_SNAPSHOT_ON_START: ("snapshot_on_start", st.booleans()),
     contract.SOURCE_URL: ("source_url", _WORD.map("https://{}:6333".format)),
-<<<<<<< HEAD
-=======
     contract.TARGET_URL: ("target_url", _WORD.map("http://{}/qdrant".format)),
->>>>>>> 0d8f742 (Sync is told of its other side by four variables, settled before there is a sync)
 }
 _PORT_NAMES = (contract.PORT, contract.AGENT_PORT, contract.QDRANT_HTTP_PORT, contract.QDRANT_GRPC_PORT)
 PORTS = {name: name.lower() for name in _PORT_NAMES}
@@ -99,14 +92,9 @@ def environments(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, Any]]:
     ports = draw(st.lists(st.integers(1, 65535), min_size=4, max_size=4, unique=True))
     environment |= {name: str(port) for name, port in zip(PORTS, ports, strict=True)}
     expected |= dict(zip(PORTS.values(), ports, strict=True))
-<<<<<<< HEAD
-    keys = draw(st.lists(_KEYS, max_size=3, unique=True))
-    for name, attribute, key in zip(SECRETS, ("api_key", "read_only_api_key", "source_api_key"), keys, strict=False):
-=======
     keys = draw(st.lists(_KEYS, max_size=4, unique=True))
     attributes = ("api_key", "read_only_api_key", "source_api_key", "target_api_key")
     for name, attribute, key in zip(SECRETS, attributes, keys, strict=False):
->>>>>>> 0d8f742 (Sync is told of its other side by four variables, settled before there is a sync)
         environment[name] = expected[attribute] = key
     expected["engine_environment"] = {"QDRANT__LOG_LEVEL": "DEBUG", "PATH": "/bin"}
     return environment | expected["engine_environment"], expected
@@ -157,13 +145,9 @@ WRONG = {
     contract.QDRANT_API_KEY: ["a key", "ключ", "k\x07"],
     contract.QDRANT_READ_ONLY_API_KEY: ["a key"],
     contract.SOURCE_URL: ["host:6333", "ftp://host", "https://", "https://host:0", "https://host:x", "https://h?x=1"],
-<<<<<<< HEAD
-    contract.SOURCE_API_KEY: ["a key"],
-=======
     contract.TARGET_URL: ["http://host/#x", "https://a b", "http://host:70000"],
     contract.SOURCE_API_KEY: ["a key"],
     contract.TARGET_API_KEY: ["a\x07key"],
->>>>>>> 0d8f742 (Sync is told of its other side by four variables, settled before there is a sync)
 }  # fmt: skip
 
 
