@@ -35,6 +35,7 @@ _SUBJECTS = (
     "ending",
     "edge",
     "journal",
+    "sync",
 )
 # What the guard measures: the figures that mistakes move, in two minutes.
 _GUARDED = ("restore", "full", "increments", "edge")

@@ -20,6 +20,7 @@ from runtime.commands.export import export
 from runtime.commands.prune import prune
 from runtime.commands.repair import repair
 from runtime.commands.rollback import rollback
+from runtime.commands.sync import sync
 from runtime.commands.terminal import (
     EXIT_CODES,
     as_json,
@@ -195,5 +196,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify, prune, rollback, repair, export, adopt, doctor):
+for command in (verify, prune, rollback, repair, export, adopt, doctor, sync):
     cli.add_command(command)

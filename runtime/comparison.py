@@ -41,5 +41,20 @@ def refuse_newer(manifest: Manifest, engine_version: str | None) -> None:
         )
 
 
+def opens_snapshots_of(engine_version: str, made_by: str) -> bool:
+    """Whether an engine takes snapshots of another: of its own minor version and of the one before."""
+    (major, minor), (their_major, their_minor) = _minor(engine_version), _minor(made_by)
+    return major == their_major and minor - their_minor in (0, 1)
+
+
+def refuse_older(engine_version: str, made_by: str, what: str) -> None:
+    """Refuse to hand data to an engine of an older minor version than it was made by. Raises EngineError."""
+    if _minor(engine_version) < _minor(made_by):
+        raise EngineError(
+            f"{what} is Qdrant {engine_version}, and the data comes from Qdrant {made_by}",
+            hint=f"Use Qdrant v{made_by} there, or a newer one of v{'.'.join(made_by.split('.')[:2])}",
+        )
+
+
 def _minor(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])

@@ -13,6 +13,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from runtime.contract import SYNC_FOLDER
 from runtime.errors import IntegrityError, NothingThere, RuntimeFailure
 from runtime.repository import names, verdicts
 from runtime.repository.catalogue import require_head
@@ -23,6 +24,7 @@ from runtime.repository.repository import Repository
 from runtime.repository.retention import Entry, Plan, Policy, plan
 from runtime.repository.store import ObjectInfo
 from runtime.run_sink import Progress
+from runtime.sync import meetings
 
 _CALLS_AT_ONCE = 8
 
@@ -33,6 +35,7 @@ class Pruned:
 
     plan: Plan
     verdicts: tuple[str, ...]
+    meetings: tuple[str, ...]
     bytes: int
     dry_run: bool
 
@@ -58,17 +61,19 @@ async def prune(
     decided = plan(state.head, entries, list(packs), policy, verified=verified, now=now)
     gone = {names.manifest_id(name) for name in (*decided.orphans, *decided.backups)}
     gone_verdicts = tuple(name for name in kept_verdicts if verdicts.backup_of(name) in gone)
+    notes = {i.name: i async for i in repository.objects(f"{SYNC_FOLDER}/") if meetings.backup_of(i.name) in gone}
     size = sum(packs[name].size for name in decided.packs)
     if not dry_run:
         deleting = _Deleting(repository, progress)
-        progress.files = len(gone) + len(decided.packs) + len(gone_verdicts)
+        progress.files = len(gone) + len(decided.packs) + len(gone_verdicts) + len(notes)
         await _check_again(repository, state.head)
         await deleting.all(manifests[name] for name in decided.orphans)
         await deleting.all(manifests[name] for name in decided.backups)
         await _check_again(repository, state.head)
         await deleting.all(packs[name] for name in decided.packs)
         await deleting.all(kept_verdicts[name] for name in gone_verdicts)
-    return Pruned(decided, gone_verdicts, size, dry_run)
+        await deleting.all(notes.values())
+    return Pruned(decided, gone_verdicts, tuple(notes), size, dry_run)
 
 
 async def _entries(

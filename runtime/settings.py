@@ -160,6 +160,10 @@ class Settings:
         contract.SOURCE_URL, form.engine_url, None, "The Qdrant that `sync pull` reads: `https://HOST:6333`."
     )
     source_api_key: str | None = _setting(contract.SOURCE_API_KEY, form.key, None, "Its key.", secret=True)
+    target_url: str | None = _setting(
+        contract.TARGET_URL, form.engine_url, None, "The Qdrant that `sync push` fills: `https://HOST:6333`."
+    )
+    target_api_key: str | None = _setting(contract.TARGET_API_KEY, form.key, None, "Its key.", secret=True)
     allowed_callers: tuple[str, ...] = _setting(
         contract.ALLOWED_CALLERS, form.accounts, "", "Service accounts whose Google ID tokens may call `/api/*`."
     )
@@ -212,7 +216,8 @@ class Settings:
             try:
                 values[item.name] = None if text is None else item.metadata["parse"](text)
             except ValueError as error:
-                shown = "its value" if item.metadata["secret"] else f"{text!r}"
+                # What holds an @ may hold a password before it, put there by mistake.
+                shown = "its value" if item.metadata["secret"] or "@" in text else f"{text!r}"
                 problems.append(f"{variable}: {shown} is wrong: {error}")
         problems += conflicts(values, environment, serves=serves)
         if problems:

@@ -96,6 +96,10 @@ class Shard:
                 raise NothingNew
             return capture.take(self.folder, target, current, wanted, self.next_operation)
 
+    def segments(self) -> list[str]:
+        """Answer the segments' ids."""
+        return sorted(folder.name for folder in (self.folder / "segments").iterdir() if folder.is_dir())
+
     def close(self) -> None:
         """Let go of the folder."""
         with self._lock:

@@ -74,16 +74,16 @@ def metrics(node: Node, version: str) -> str:
 def _collection(collection: Collection, peer: int, level: int) -> Json:
     body: dict[str, Json] = {"id": collection.name, "init_time_ms": 1, "config": collection.config}
     if level >= 3:
-        body["shards"] = [_shard(shard, peer, collection) for shard in collection.shards]
+        body["shards"] = [_shard(shard, peer, collection, level) for shard in collection.shards]
         body["transfers"] = []
         body["resharding"] = []
     return body
 
 
-def _shard(shard: Shard, peer: int, collection: Collection) -> Json:
+def _shard(shard: Shard, peer: int, collection: Collection, level: int) -> Json:
     points = shard.engine.info().points_count
     names = collection.vector_names()
-    return {
+    told: Json = {
         "id": shard.number,
         "key": None,
         "local": {
@@ -110,6 +110,9 @@ def _shard(shard: Shard, peer: int, collection: Collection) -> Json:
             "recovery_timestamp": 0,
         },
     }
+    if level >= 4:
+        told["local"]["segments"] = [{"info": {"uuid": name}} for name in shard.segments()]
+    return told
 
 
 def _time(moment: dt.datetime) -> str:

@@ -87,6 +87,7 @@ def _facts(done: "Pruned") -> dict[str, Any]:
             "never_committed": done.plan.orphans,
             "packs": done.plan.packs,
             "verdicts": done.verdicts,
+            "meetings": done.meetings,
             "pack_bytes": done.bytes,
         },
         "kept": done.plan.kept,

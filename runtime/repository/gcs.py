@@ -116,6 +116,10 @@ class GcsStore:
         full = self._full(name)
         await self._call(lambda bucket: bucket.probe.create_with_wrong_checksum(full))
 
+    def place(self, name: str) -> tuple[str, str, str | None]:
+        """Return where an object is: its bucket, its full name, and the emulator that plays the service, if any."""
+        return self._name, self._full(name), self._emulator_host
+
     async def close(self) -> None:
         """Let go of threads and connections."""
         self._threads.close()

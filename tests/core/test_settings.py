@@ -20,7 +20,12 @@ from runtime.settings import (
     StoreOutage,
 )
 
-SECRETS = (contract.QDRANT_API_KEY, contract.QDRANT_READ_ONLY_API_KEY, contract.SOURCE_API_KEY)
+SECRETS = (
+    contract.QDRANT_API_KEY,
+    contract.QDRANT_READ_ONLY_API_KEY,
+    contract.SOURCE_API_KEY,
+    contract.TARGET_API_KEY,
+)
 MINIMAL = {"BACKUP_URL": "file:///backups"}
 
 _WORD = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=3, max_size=20).map(lambda text: f"a{text}z")
@@ -62,6 +67,7 @@ VALUES: Mapping[str, tuple[str, st.SearchStrategy[Any]]] = {
     contract.HANDOVER_IDLE_SECONDS: ("handover_idle_seconds", _seconds(0, 600)),
     contract.QDRANT_SNAPSHOT_ON_START: ("snapshot_on_start", st.booleans()),
     contract.SOURCE_URL: ("source_url", _WORD.map("https://{}:6333".format)),
+    contract.TARGET_URL: ("target_url", _WORD.map("http://{}/qdrant".format)),
 }
 _PORT_NAMES = (contract.PORT, contract.AGENT_PORT, contract.QDRANT_HTTP_PORT, contract.QDRANT_GRPC_PORT)
 PORTS = {name: name.lower() for name in _PORT_NAMES}
@@ -86,8 +92,9 @@ def environments(draw: st.DrawFn) -> tuple[dict[str, str], dict[str, Any]]:
     ports = draw(st.lists(st.integers(1, 65535), min_size=4, max_size=4, unique=True))
     environment |= {name: str(port) for name, port in zip(PORTS, ports, strict=True)}
     expected |= dict(zip(PORTS.values(), ports, strict=True))
-    keys = draw(st.lists(_KEYS, max_size=3, unique=True))
-    for name, attribute, key in zip(SECRETS, ("api_key", "read_only_api_key", "source_api_key"), keys, strict=False):
+    keys = draw(st.lists(_KEYS, max_size=4, unique=True))
+    attributes = ("api_key", "read_only_api_key", "source_api_key", "target_api_key")
+    for name, attribute, key in zip(SECRETS, attributes, keys, strict=False):
         environment[name] = expected[attribute] = key
     expected["engine_environment"] = {"QDRANT__LOG_LEVEL": "DEBUG", "PATH": "/bin"}
     return environment | expected["engine_environment"], expected
@@ -138,7 +145,9 @@ WRONG = {
     contract.QDRANT_API_KEY: ["a key", "ключ", "k\x07"],
     contract.QDRANT_READ_ONLY_API_KEY: ["a key"],
     contract.SOURCE_URL: ["host:6333", "ftp://host", "https://", "https://host:0", "https://host:x", "https://h?x=1"],
+    contract.TARGET_URL: ["http://host/#x", "https://a b", "http://host:70000"],
     contract.SOURCE_API_KEY: ["a key"],
+    contract.TARGET_API_KEY: ["a\x07key"],
 }  # fmt: skip
 
 
@@ -149,6 +158,13 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
         Settings.from_env(MINIMAL | {name: value})
     assert f"{name}: " in str(caught.value)
     assert (value in str(caught.value)) <= (name not in SECRETS)
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    """An address with a password in it is refused without repeating it."""
+    with pytest.raises(ConfigError, match="SOURCE_URL: its value is wrong") as caught:
+        Settings.from_env(MINIMAL | {"SOURCE_URL": "https://me:hunter2@host"})
+    assert "hunter2" not in str(caught.value)
 
 
 @given(wrong=st.sets(st.sampled_from(sorted(WRONG)), min_size=1), data=st.data())

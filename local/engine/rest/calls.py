@@ -89,6 +89,7 @@ ROUTES: Final[list[tuple[str, str, Answer]]] = [
         "/collections",
         lambda node, _: {"collections": [{"name": part.name} for part in node.collections()]},
     ),
+    ("GET", "/cluster", lambda _node, _call: {"status": "disabled"}),
     ("GET", "/aliases", lambda node, _: {"aliases": node.aliases()}),
     ("POST", "/collections/aliases", lambda node, call: node.change_aliases(call.body)),
     ("GET", _C, lambda node, call: call.collection(node).info()),
