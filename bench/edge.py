@@ -27,12 +27,18 @@ def measure(stage: Stage) -> Subject:
     figures: list[Figure] = []
     reads: dict[str, list[list[float]]] = {protocol: [] for protocol in _PROTOCOLS}
     data = workloads.dense(sizes.small)
-    with stage.instance(stage.new_folder("bucket")) as instance:
+    bucket = stage.new_folder("bucket")
+    with stage.instance(bucket) as filled:
+        filled.wait_until("ready")
+        data.create(filled.ports.public)
+        workloads.Workload("bulk", "", 0, (load.BULK,)).create(filled.ports.public)
+        data.fill(filled.ports.public)
+        filled.snapshot()
+        filled.terminate()
+    # With keys, as in production: Qdrant checks them on both ways.
+    with stage.instance(bucket, settings={"QDRANT_API_KEY": load.KEY}) as instance:
         instance.wait_until("ready")
         port = instance.ports.public
-        data.create(port)
-        workloads.Workload("bulk", "", 0, (load.BULK,)).create(port)
-        data.fill(port)
         for protocol, called in _PROTOCOLS.items():
             direct = instance.ports.grpc if protocol == "grpc" else instance.ports.rest
             for kind, asked in _KINDS.items():
@@ -51,7 +57,7 @@ def measure(stage: Stage) -> Subject:
         "throughput / direct",
         [Line(_PROTOCOLS[protocol], sizes.connections, samples) for protocol, samples in reads.items()],
     )
-    said = f"{data.said}; rounds of {sizes.round_seconds:g} s in turns; client, edge and engine on the same cores"
+    said = f"{data.said}, with a key; {sizes.round_seconds:g} s in turns; client, edge and engine on the same cores"
     return Subject("edge", "What the edge costs", said, figures, [plot])
 
 

@@ -20,6 +20,7 @@ import uvloop
 from bench import points
 
 BULK = "bulk"
+KEY = "the-key-of-the-benchmark"
 _BULK_POINTS = 200
 _FEW_POINTS = 10
 _MIX = 10
@@ -77,7 +78,8 @@ async def _rpc(port: int, _connections: int) -> AsyncIterator[SendOne]:
 
         async def send(what: str, number: int) -> None:
             writes = _writes(what, number)
-            await (upsert if writes else query)(_rpc_body(what, number % _BODIES, writes=writes), timeout=_LONGEST)
+            body = _rpc_body(what, number % _BODIES, writes=writes)
+            await (upsert if writes else query)(body, timeout=_LONGEST, metadata=(("api-key", KEY),))
 
         yield send
 
@@ -95,7 +97,7 @@ async def _rest(port: int, connections: int) -> AsyncIterator[SendOne]:
                 verb,
                 f"http://127.0.0.1:{port}/collections/{path}",
                 data=_rest_body(what, number % _BODIES, writes=writes),
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json", "Api-Key": KEY},
             ) as response:
                 await response.read()
                 response.raise_for_status()
