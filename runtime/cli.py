@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,7 @@ from runtime import contract, logs
 from runtime.commands.adopt import adopt
 from runtime.commands.doctor import doctor
 from runtime.commands.export import export
+from runtime.commands.journal import journal
 from runtime.commands.prune import prune
 from runtime.commands.repair import repair
 from runtime.commands.rollback import rollback
@@ -31,6 +32,9 @@ from runtime.commands.terminal import (
 )
 from runtime.commands.verify import verify
 from runtime.errors import ConfigError, NothingThere, RuntimeFailure
+
+if TYPE_CHECKING:
+    from runtime.repository.repository import Repository
 
 _MAY_FIND_NOTHING = ("verify", "prune")
 
@@ -75,34 +79,54 @@ def backup(*, as_json: bool) -> None:
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--id", "identifier", help="The backup to restore; the newest intact one if not given.")
+@click.option("--at", metavar="TIME", help="As it was at TIME: ISO 8601 with a zone, 2026-11-26T21:30:00Z.")
+@click.option("--skip", multiple=True, metavar="RECORD", help="Leave out a record that Qdrant refuses, as 3/17/0.")
+@click.option("--backup-only", is_flag=True, help="The newest intact backup, without the journal.")
+@click.option("--id", "identifier", help="This backup, without the journal.")
 @as_json
-def restore(directory: Path, identifier: str | None, *, as_json: bool) -> None:
-    """Place a backup in DIRECTORY (new or empty) as a Qdrant storage directory, every byte checked."""
-    from runtime.commands.restore import restore_to  # noqa: PLC0415
+def restore(
+    directory: Path,
+    at: str | None,
+    skip: tuple[str, ...],
+    identifier: str | None,
+    *,
+    backup_only: bool,
+    as_json: bool,
+) -> None:
+    """Make DIRECTORY (new or empty) a Qdrant storage directory: the newest backup and every write after it.
+
+    Each byte of the backup is checked. What the journal holds beyond it is done again by a Qdrant on DIRECTORY
+    (QDRANT_BIN), up to the last acknowledged write, or to TIME. Nothing is claimed: a running instance goes on.
+    """
+    from runtime.commands.restore import Wanted, restore_to  # noqa: PLC0415
+    from runtime.moment import Moment  # noqa: PLC0415
 
     settings = settings_from_environment()
+    wanted = Wanted(Moment.parse(at, None), identifier, backup_only, skip)
     done = with_repository(
-        settings, lambda repository: restore_to(repository, directory, identifier, settings, quiet=as_json)
+        settings, lambda repository: restore_to(repository, directory, wanted, settings, quiet=as_json)
     )
     if as_json:
         print_json(done)
-    else:
-        click.echo(f"Restored backup {done['id']}: {done['points']} points, {done['bytes']:,} bytes, in {directory}")
+        return
+    journal = done["journal"]
+    more = f" and {journal['records']:,} writes from the journal, to {journal['until']}" if journal else ""
+    base = f"backup {done['id']}" if done["id"] else "no backup"
+    click.echo(f"Restored {base}{more}: {done['points']} points, {done['bytes']:,} bytes, in {directory}")
 
 
 @cli.command("list", epilog=EXIT_CODES)
 @click.option("--limit", default=50, show_default=True, help="How many of the newest to show; 0 shows all.")
 @as_json
 def list_(limit: int, *, as_json: bool) -> None:
-    """List the committed backups, newest first."""
-    from runtime.repository.catalogue import details  # noqa: PLC0415
-
-    found = with_repository(settings_from_environment(), lambda repository: details(repository, limit or None))
+    """List the committed backups, newest first, and from when to when any moment can be reached."""
+    found, start, end = with_repository(settings_from_environment(), lambda repository: _listed(repository, limit))
     if as_json:
-        print_json({"backups": found})
+        print_json({"backups": found, "reachable": {"from": start, "to": end}})
     elif found:
         _print_backups(found)
+    if not as_json and start:
+        click.echo(f"Any moment from {start} to {end} can be reached: `restore DIR --at TIME`, `rollback --at TIME`")
     if not found:
         raise NothingThere("there is no backup yet", hint="Check BACKUP_URL, or write something and wait")
 
@@ -178,6 +202,18 @@ def _end_of_job(arguments: Sequence[str], status: int) -> int:
     return status
 
 
+async def _listed(repository: "Repository", limit: int) -> tuple[list[dict[str, Any]], str | None, str | None]:
+    from runtime.reach import reach  # noqa: PLC0415
+    from runtime.repository.catalogue import details  # noqa: PLC0415
+
+    found = await details(repository, limit or None)
+    state = await repository.head()
+    known = await reach(repository, state.head) if state else None
+    times = (known.start, known.end) if known else (None, None)
+    start, end = (None if at is None else at.isoformat(timespec="milliseconds") for at in times)
+    return found, start, end
+
+
 def _print_backups(backups: list[dict[str, Any]]) -> None:
     headings = ("id", "created", "reason", "points", "bytes", "qdrant")
     print_table(headings, (_row(entry) for entry in backups), right=("points", "bytes"))
@@ -196,5 +232,5 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-for command in (verify, prune, rollback, repair, export, adopt, doctor, sync):
+for command in (verify, prune, rollback, repair, export, adopt, doctor, sync, journal):
     cli.add_command(command)

@@ -11,8 +11,9 @@ from contextlib import AbstractAsyncContextManager
 from runtime.edge.effects import Write
 from runtime.errors import ObjectMissing
 from runtime.journal.bodies import Bodies
+from runtime.journal.opaques import holding
 from runtime.journal.order import Entry
-from runtime.journal.replay import Replay, holding
+from runtime.journal.replay import Replay
 from runtime.journal.sender import Sends
 from runtime.journal.tail import Tail
 from runtime.replica import Replica

@@ -432,7 +432,7 @@ class Instance:
         # What was followed came to other files than the newest backup has, and what was placed may be pruned already.
         known = None if self.replica.followed else choice.manifest
         newest = self.lineage.seen.head.manifest if self.replica.followed and self.lineage.seen else choice.name
-        self.writing.begin(Base(known, newest, written), choice.skipped)
+        self.writing.begin(Base(known, newest, written), choice.skipped, self.recovery.progress)
         self._opened_at = asyncio.get_running_loop().time()
         self.fenced = False
         self._is_open = True

@@ -2,7 +2,8 @@
 
 Owns the order of the deletions and when they must not happen; what goes is `repository.retention`'s decision.
 
-Manifests go before packs, so that a crash leaves packs that nobody names and never a backup without its packs.
+Manifests go before packs and journal, so that a crash leaves packs that nobody names and never a backup without its
+packs, or without the journal that leads from it to now.
 Between the two HEAD is read again, which closes the race with a rollback: that one claims an epoch first and then
 looks whether its backup is still there, this one deletes the backup first and then looks whether the epoch is still
 the same. Whatever the interleaving, one of them sees the other.
@@ -14,12 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from runtime.contract import SYNC_FOLDER
-from runtime.errors import IntegrityError, NothingThere, RuntimeFailure
+from runtime.errors import IntegrityError, NothingThere, ObjectMissing, RuntimeFailure
+from runtime.journal.writer import MOST_UNDER_WAY
 from runtime.repository import names, verdicts
 from runtime.repository.catalogue import require_head
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
 from runtime.repository.intact import damaged_packs
+from runtime.repository.journal_object import JournalPosition
+from runtime.repository.journal_retention import Journal
 from runtime.repository.repository import Repository
 from runtime.repository.retention import Entry, Plan, Policy, plan
 from runtime.repository.store import ObjectInfo
@@ -56,21 +60,28 @@ async def prune(
     manifests = {i.name: i async for i in repository.objects(names.MANIFESTS) if names.manifest_id(i.name)}
     packs = {info.name: info async for info in repository.objects(names.PACKS)}
     kept_verdicts = {i.name: i async for i in repository.objects(names.VERIFIED) if verdicts.backup_of(i.name)}
+    journal = {
+        JournalPosition(*at): i
+        async for i in repository.objects(names.JOURNAL)
+        if (at := names.journal_position(i.name))
+    }
     entries = await _entries(repository, state.head, manifests, packs)
     verified = await _last_verified(repository, state.head, entries, kept_verdicts)
-    decided = plan(state.head, entries, list(packs), policy, verified=verified, now=now)
+    known = Journal(journal, await _seals(repository, state.head, journal), MOST_UNDER_WAY)
+    decided = plan(state.head, entries, list(packs), policy, verified=verified, now=now, journal=known)
     gone = {names.manifest_id(name) for name in (*decided.orphans, *decided.backups)}
     gone_verdicts = tuple(name for name in kept_verdicts if verdicts.backup_of(name) in gone)
     notes = {i.name: i async for i in repository.objects(f"{SYNC_FOLDER}/") if meetings.backup_of(i.name) in gone}
-    size = sum(packs[name].size for name in decided.packs)
+    size = sum(packs[name].size for name in decided.packs) + sum(journal[at].size for at in decided.journal)
     if not dry_run:
         deleting = _Deleting(repository, progress)
-        progress.files = len(gone) + len(decided.packs) + len(gone_verdicts) + len(notes)
+        progress.files = len(gone) + len(decided.packs) + len(decided.journal) + len(gone_verdicts) + len(notes)
         await _check_again(repository, state.head)
         await deleting.all(manifests[name] for name in decided.orphans)
         await deleting.all(manifests[name] for name in decided.backups)
         await _check_again(repository, state.head)
         await deleting.all(packs[name] for name in decided.packs)
+        await deleting.all(journal[at] for at in decided.journal)
         await deleting.all(kept_verdicts[name] for name in gone_verdicts)
         await deleting.all(notes.values())
     return Pruned(decided, gone_verdicts, tuple(notes), size, dry_run)
@@ -91,9 +102,34 @@ async def _entries(
                 return Entry(name, None, frozenset(), intact=False)
         if manifest.lineage != head.lineage or created.tzinfo is None:
             return Entry(name, None, frozenset(), intact=False)
-        return Entry(name, created, frozenset(manifest.packs), intact=not damaged_packs(manifest, packs))
+        return Entry(
+            name, created, frozenset(manifest.packs), not damaged_packs(manifest, packs), manifest.replay_from()
+        )
 
     return list(await asyncio.gather(*(read(name) for name in manifests)))
+
+
+async def _seals(repository: Repository, head: Head, journal: Iterable[JournalPosition]) -> dict[int, frozenset[int]]:
+    """Find the seal of each epoch before HEAD's: no more than a few objects are behind it."""
+    last: dict[int, list[int]] = {}
+    for at in sorted(journal):
+        if at.epoch < head.epoch:
+            last.setdefault(at.epoch, []).append(at.n)
+    at_once = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+    async def is_seal(at: JournalPosition) -> bool:
+        async with at_once:
+            try:
+                return (await repository.journal_object(head.lineage, at)).kind == "seal"
+            except (IntegrityError, ObjectMissing):
+                return False
+
+    async def of(epoch: int, numbers: list[int]) -> tuple[int, frozenset[int]]:
+        looked_at = numbers[-MOST_UNDER_WAY - 1 :]
+        found = await asyncio.gather(*(is_seal(JournalPosition(epoch, number)) for number in looked_at))
+        return epoch, frozenset(number for number, seal in zip(looked_at, found, strict=True) if seal)
+
+    return dict([await of(epoch, numbers) for epoch, numbers in last.items()])
 
 
 async def _last_verified(

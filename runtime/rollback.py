@@ -5,9 +5,11 @@ it hands over, so its last state is a backup too, and a rollback can be rolled b
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from runtime.composition import Position
 from runtime.errors import IntegrityError, NothingThere
 from runtime.repository import names
 from runtime.repository.catalogue import find, require_head
@@ -34,15 +36,15 @@ class RolledBack:
 
     def facts(self) -> dict[str, Any]:
         """Return it for programs; `points` says what each collection counts now and then, None where there is none."""
-        now, then = (self.now.collections if self.now else {}), self.then.collections
-        points = {
-            name: {
-                when: entries[name].points if name in entries else None
-                for when, entries in (("now", now), ("then", then))
-            }
-            for name in sorted({*now, *then})
-        }
+        then = {name: entry.points for name, entry in self.then.collections.items()}
+        points = points_then_and_now(self.now, then)
         return {"backup": self.committed, "to": self.to, "newest_before": self.newest_before, "points": points}
+
+
+def points_then_and_now(now: Manifest | None, then: Mapping[str, int | None]) -> dict[str, dict[str, int | None]]:
+    """Return what each collection counts now and then, None where there is none."""
+    held = {name: entry.points for name, entry in now.collections.items()} if now else {}
+    return {name: {"now": held.get(name), "then": then.get(name)} for name in sorted({*held, *then})}
 
 
 async def rollback(repository: Repository, identifier: str, settings: Settings, *, dry_run: bool) -> RolledBack:
@@ -52,13 +54,13 @@ async def rollback(repository: Repository, identifier: str, settings: Settings, 
     """
     state = await require_head(repository)
     then = await _intact(repository, identifier)
-    newest = names.manifest_id(state.head.manifest or "") or ""
-    if newest == identifier and state.head.clean:
+    newest_before = names.manifest_id(state.head.manifest or "") or ""
+    if newest_before == identifier and state.head.clean:
         raise _is_newest(identifier)
     if then.lineage != state.head.lineage:
         raise IntegrityError(f"{identifier} belongs to another lineage than HEAD")
     if dry_run:
-        return RolledBack(identifier, newest, await _newest(repository), then, None)
+        return RolledBack(identifier, newest_before, await newest(repository), then, None)
     async with taken(repository, settings, "rollback", leaves_journal=True) as lineage:
         # Looked at again after the claim: whatever `prune` did before, it saw no claim and we see what it did.
         then = await _intact(repository, identifier)
@@ -67,21 +69,27 @@ async def rollback(repository: Repository, identifier: str, settings: Settings, 
         # The newest one may be gone back to when a writer runs: it saves what was written since before it hands over.
         if before == names.manifest(identifier):
             raise _is_newest(identifier)
-        now = await _newest(repository)
-        manifest = replace(
-            then,
-            lineage=position.lineage,
-            epoch=position.epoch,
-            seq=position.seq,
-            parent=before,
-            created_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-            reason=position.reason,
-            writer=position.writer,
-            journal=JournalPosition(position.epoch, 0),  # `taken` put one object there, and nobody writes another
-            skipped=(),
-        )
-        committed = await lineage.commit(manifest, clean=True)
-    return RolledBack(identifier, names.manifest_id(before or "") or newest, now, then, names.manifest_id(committed))
+        now = await newest(repository)
+        committed = await lineage.commit(as_newest(then, position, before), clean=True)
+    return RolledBack(
+        identifier, names.manifest_id(before or "") or newest_before, now, then, names.manifest_id(committed)
+    )
+
+
+def as_newest(then: Manifest, position: Position, parent: str | None) -> Manifest:
+    """Return the manifest that commits a backup's content again, at a position that `taken` gave."""
+    return replace(
+        then,
+        lineage=position.lineage,
+        epoch=position.epoch,
+        seq=position.seq,
+        parent=parent,
+        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        reason=position.reason,
+        writer=position.writer,
+        journal=JournalPosition(position.epoch, 0),  # `taken` put one object there, and nobody writes another
+        skipped=position.skipped,
+    )
 
 
 def _is_newest(identifier: str) -> NothingThere:
@@ -90,15 +98,22 @@ def _is_newest(identifier: str) -> NothingThere:
     )
 
 
-async def _newest(repository: Repository) -> Manifest | None:
+async def newest(repository: Repository) -> Manifest | None:
+    """Return the newest backup's manifest; None when it cannot be read, or there is none. Raises StoreError."""
     try:
         return (await find(repository, None))[1]
-    except IntegrityError:
+    except (IntegrityError, NothingThere):
         return None
 
 
 async def _intact(repository: Repository, identifier: str) -> Manifest:
     _, manifest = await find(repository, identifier)
+    await refuse_damaged(repository, identifier, manifest)
+    return manifest
+
+
+async def refuse_damaged(repository: Repository, identifier: str, manifest: Manifest) -> None:
+    """Raise IntegrityError unless every pack of a backup is there. Raises StoreError."""
     damage = damaged_packs(manifest, await packs_there(repository, manifest))
     if damage:
         raise IntegrityError(
@@ -106,4 +121,3 @@ async def _intact(repository: Repository, identifier: str) -> Manifest:
             + (f", and {len(damage) - 1} more" if len(damage) > 1 else ""),
             hint="`python -m runtime verify ID` tells which backups are good",
         )
-    return manifest

@@ -32,14 +32,18 @@ async def scratch(settings: Settings, what: str) -> AsyncIterator[Settings]:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, arguments: Sequence[str] = ()) -> AsyncIterator[Engine]:
+async def running(
+    settings: Settings, arguments: Sequence[str] = (), *, beside: Path | None = None
+) -> AsyncIterator[Engine]:
     """Run an engine with these settings on ports of its own; its lines go to standard error.
+
+    `beside`: where it puts what is no data, if not beside its storage directory.
 
     Raises ConfigError, EngineError.
     """
     http, grpc = _free_ports()
     own = replace(settings, qdrant_http_port=http, qdrant_grpc_port=grpc)
-    engine = Engine(own, output=_STDERR, arguments=arguments)
+    engine = Engine(own, output=_STDERR, arguments=arguments, beside=beside)
     try:
         await engine.start()
         yield engine

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 from runtime.clock import suspended_clock
-from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure
+from runtime.errors import IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.handover import Turn
 from runtime.journal.replay import following
 from runtime.journal.tail import Tail
@@ -66,7 +66,7 @@ async def taken(
         ) from None
     except Superseded:
         raise IntegrityError(f"HEAD in {repository} disappeared", hint="`python -m runtime repair`") from None
-    async with _let_go_on_failure(lineage):
+    async with _let_go_on_failure(lineage), _signs_of_life(lineage, timeout):
         await _close_journals(repository, lineage, leaves_journal=leaves_journal)
         yield lineage
 
@@ -78,13 +78,14 @@ async def _close_journals(repository: Repository, lineage: Lineage, *, leaves_jo
         raise NotTheWriter("another instance took the lineage over")
     tail = Tail(repository, state.head.lineage, lineage.instance)
     records = 0
-    try:
-        for start in following(await _newest_readable(repository, state.head), state.head):
+    for start in following(await _newest_readable(repository, state.head), state.head):
+        try:
             async for found in tail.sealed(start):
                 records += len(found.records)
-    except IntegrityError:
-        if not leaves_journal:
-            raise
+        except IntegrityError:
+            if not leaves_journal:
+                raise
+            await tail.close(start.epoch)
     if records and not leaves_journal:
         raise NotTheWriter(
             f"{records} acknowledged writes are in the journal and in no backup yet",
@@ -120,6 +121,23 @@ def _lineage(repository: Repository, settings: Settings, what: str) -> Lineage:
     name = f"{what}-{uuid.uuid4().hex[:12]}"
     timeout = settings.handover_timeout_seconds
     return Lineage(repository, name, timeout_seconds=timeout, outage="refuse", clock=suspended_clock)
+
+
+@contextlib.asynccontextmanager
+async def _signs_of_life(lineage: Lineage, timeout_seconds: float) -> AsyncIterator[None]:
+    """Touch HEAD meanwhile: who gets a write asks for the lineage, and would take a silent writer for dead."""
+
+    async def touch() -> None:
+        while True:
+            await asyncio.sleep(timeout_seconds / 5)
+            with contextlib.suppress(StoreError, NotTheWriter):
+                await lineage.touch()
+
+    task = asyncio.create_task(touch())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -17,7 +17,9 @@ from runtime.composition import Base, Position, Taken
 from runtime.edge.gate import Gate, Refused
 from runtime.errors import EngineError, IntegrityError, NotTheWriter, RuntimeFailure, StoreError
 from runtime.history import Done, History
-from runtime.journal.writer import Journal
+from runtime.journal.estimate import Estimate
+from runtime.journal.replay import Replayed
+from runtime.journal.writer import Journal, Load
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
 from runtime.settings import Settings
@@ -77,6 +79,9 @@ class Writing:
         self._pending: Taken | None = None
         self._saving: asyncio.Task[object] | None = None
         self._skipped: tuple[str, ...] = ()
+        self.estimate = Estimate()
+        self._in_base = self._recorded
+        self._replay_is_long = asyncio.Event()
         gate.on_write = self._on_write
 
     @property
@@ -84,9 +89,30 @@ class Writing:
         """How many writes are not in any backup."""
         return self._gate.written().total - self.base.written.total
 
-    def begin(self, base: Base, skipped: tuple[str, ...]) -> None:
-        """Start from a backup that the engine holds exactly. `skipped` is recorded in the next one, soon."""
+    @property
+    def to_replay(self) -> Load:
+        """What was recorded since the newest backup: a start would do it again."""
+        return self._recorded - self._in_base
+
+    @property
+    def replay_seconds(self) -> float:
+        """How long a start would take for that, estimated."""
+        return self.estimate.seconds(self.to_replay)
+
+    @property
+    def _recorded(self) -> Load:
+        return self._journal.load if self._journal else Load(0, 0)
+
+    def begin(self, base: Base, skipped: tuple[str, ...], replayed: Replayed | None = None) -> None:
+        """Start from a backup, all of which the engine holds, and what was `replayed` beyond it.
+
+        `skipped` is recorded in the next one, soon.
+        """
         self.base = base
+        self._in_base = self._recorded
+        if replayed is not None:
+            self.estimate.learn(replayed)
+            self._in_base -= Load(replayed.records_done, replayed.bytes)
         self.unsaved_since = None
         self._pending = None
         self._skipped = skipped
@@ -193,7 +219,7 @@ class Writing:
             busy = _BUSY_SECONDS
 
     async def _take_and_commit(self, reason: str, *, clean: bool, must: bool) -> tuple[Taken, str | None]:
-        began = asyncio.get_running_loop().time()
+        began, recorded = asyncio.get_running_loop().time(), self._recorded
         taken = await self._backups.take(self.base, self._lineage.position(reason, self._skipped), must=must)
         name = None
         if taken.manifest is not None:
@@ -203,6 +229,7 @@ class Writing:
                 await self._journal.durable_to(taken.manifest.journal)
             name = await self._lineage.commit(taken.manifest, clean=clean)
             self._committed(taken, name)
+            self._in_base = recorded  # and what came until the barrier, but that is little
         else:
             self.base = replace(self.base, written=taken.written)
             if clean:
@@ -225,6 +252,8 @@ class Writing:
         if self.unsaved_since is None:
             self.unsaved_since = asyncio.get_running_loop().time()
         self._wake.set()
+        if self._is_long_to_replay():
+            self._replay_is_long.set()
 
     async def _until_due(self) -> None:
         loop = asyncio.get_running_loop()
@@ -235,9 +264,15 @@ class Writing:
                 continue
             quiet_at = self._gate.last_write_at + self._settings.backup_quiet_seconds
             wait = min(quiet_at, self.unsaved_since + self._start_within()) - loop.time()
-            if wait <= 0:
+            if wait <= 0 or self._is_long_to_replay():
                 return
-            await asyncio.sleep(wait)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._replay_is_long.wait(), wait)
+
+            self._replay_is_long.clear()
+
+    def _is_long_to_replay(self) -> bool:
+        return self._journal is not None and self.replay_seconds >= self._settings.replay_target_seconds
 
     def _is_overdue(self) -> bool:
         """Whether waiting for a better moment would break the promised age."""

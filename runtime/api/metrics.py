@@ -4,6 +4,7 @@ Owns the metrics' names, kinds and meanings. Every figure is read when it is ask
 docs/operations.md lists each name, and a test holds it to that.
 """
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ class InstanceCollector(Collector):
         yield from self._backups()
         yield from self._restore()
         yield from self._writes()
+        yield from self._journal()
         yield from self._container()
 
     def _role(self) -> Iterator[Metric]:
@@ -118,6 +120,36 @@ class InstanceCollector(Collector):
         unconfirmed = instance.lineage.unconfirmed_count
         yield _counter("qdrant_writes_unconfirmed", "Writes accepted with the bucket out of reach.", unconfirmed)
         yield _counter("qdrant_writes_lost", "Acknowledged writes lost to another instance.", instance.lost_writes)
+
+    def _journal(self) -> Iterator[Metric]:
+        journal, writing = self._instance.recovery.journal, self._instance.writing
+        yield _gauge(
+            "qdrant_journal_kept", "1 where a write is acknowledged when the bucket has it.", int(bool(journal))
+        )
+        if journal is not None:
+            at = journal.reached
+            yield _gauge("qdrant_journal_position", "The last journal object of its epoch.", -1 if at is None else at.n)
+            yield _counter("qdrant_journal_objects", "Journal objects this process put there.", journal.objects)
+            yield _counter("qdrant_journal_records", "Writes it recorded.", journal.load.records)
+            yield _counter("qdrant_journal_bytes", "Bytes of their bodies.", journal.load.bytes)
+            yield _gauge(
+                "qdrant_journal_waiting_writes", "Recorded writes the bucket does not have yet.", journal.waiting
+            )
+            since = journal.failing_since
+            failing = 0.0 if since is None else asyncio.get_running_loop().time() - since
+            yield _gauge("qdrant_journal_failing_seconds", "How long it has been taking none; 0 when it does.", failing)
+            yield _gauge("qdrant_journal_replay_estimate_seconds", "What a start would take.", writing.replay_seconds)
+        if (replay := self._instance.recovery.progress) is not None:
+            yield _gauge("qdrant_replay_records", "Records to do again at the last take-over.", replay.records)
+            yield _gauge("qdrant_replay_records_done", "Of these, done.", replay.records_done)
+            yield _gauge("qdrant_replay_seconds", "How long it took.", replay.seconds)
+            yield _gauge("qdrant_replay_records_per_second", "How fast it was.", replay.rate or 0.0)
+        if (seen := self._overview.seen) is not None and seen.reachable_from is not None:
+            yield _gauge(
+                "qdrant_recovery_window_start_timestamp_seconds",
+                "From when on any moment can be recovered.",
+                seen.reachable_from,
+            )
 
     def _container(self) -> Iterator[Metric]:
         if (used := memory_used()) is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runtime.errors import IntegrityError, StoreError
+from runtime.reach import reach
 from runtime.repository import names, verdicts
 from runtime.repository.catalogue import listing
 from runtime.repository.repository import Repository
@@ -19,6 +20,7 @@ SHOWN: Final = 30
 
 _READS_AT_ONCE: Final = 8
 _FRESH_SECONDS: Final = 10.0
+_REACH_FRESH_SECONDS: Final = 600.0
 _LONGEST_SECONDS: Final = 8.0
 
 
@@ -37,11 +39,15 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the bucket held when it was looked at. `unverified`: how many are newer than the last verified one."""
+    """What the bucket held when it was looked at. `unverified`: how many are newer than the last verified one.
+
+    `reachable_from`: from when on any moment can be recovered, seconds since 1970; None where none can.
+    """
 
     backups: tuple[Backup, ...]
     count: int
     unverified: int
+    reachable_from: float | None = None
 
 
 class Overview:
@@ -53,6 +59,8 @@ class Overview:
         self._repository = repository
         self._clock = clock
         self._looked_at = float("-inf")
+        self._reach: float | None = None
+        self._reach_known_at = float("-inf")
         self._lock = asyncio.Lock()
         self._known: dict[str, Backup] = {}
 
@@ -89,7 +97,17 @@ class Overview:
 
         backups = await asyncio.gather(*(one(entry["id"], entry["manifest"]) for entry in listed[:SHOWN]))
         self._known = {backup.id: _with_verdict(backup, good=None) for backup in backups if not backup.damaged}
-        return Seen(tuple(backups), len(listed), _newer_than_verified([entry["id"] for entry in listed], looked_at))
+        unverified = _newer_than_verified([entry["id"] for entry in listed], looked_at)
+        return Seen(tuple(backups), len(listed), unverified, await self._reachable_from())
+
+    async def _reachable_from(self) -> float | None:
+        """Return where the recovery window begins: it takes a few listings, and only `prune` moves it."""
+        if self._clock() - self._reach_known_at > _REACH_FRESH_SECONDS:
+            state = await self._repository.head()
+            found = (await reach(self._repository, state.head)).start if state else None
+            self._reach = None if found is None else found.timestamp()
+            self._reach_known_at = self._clock()
+        return self._reach
 
     async def _describe(self, identifier: str, name: str) -> Backup:
         try:

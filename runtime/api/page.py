@@ -42,6 +42,7 @@ class Page:
             "backups": backups,
             "backups_in_all": seen.count if seen else None,
             "backups_unverified": seen.unverified if seen else None,
+            "reachable_from": seen.reachable_from if seen else None,
             "bucket_error": self._overview.error,
             "recent": [asdict(done) for done in self._instance.writing.history.recent],
         }
@@ -59,7 +60,7 @@ def render(facts: dict[str, Any], now: dt.datetime) -> str:
         {**backup, "age": words.age(backup["created_at"], now), **_took(done.get(backup["id"]))}
         for backup in facts["backups"]
     ]
-    target = health["backup"]["target_seconds"]
+    target, since = health["backup"]["target_seconds"], facts["reachable_from"]
     oldest_first = [backup for backup in reversed(backups) if not backup["damaged"]]
     return _template().render(
         facts,
@@ -76,6 +77,7 @@ def render(facts: dict[str, Any], now: dt.datetime) -> str:
                 _row(oldest_first, "age_seconds", words.duration, target),
             ),
         ],
+        reachable=None if since is None else dt.datetime.fromtimestamp(since, dt.UTC),
         words=words,
         chart=chart,
         now=now,

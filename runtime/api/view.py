@@ -14,13 +14,14 @@ from runtime.settings import Settings
 def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]]:
     """Return whether the instance does its part, and the facts that say so.
 
-    Healthy: it serves, and what was acknowledged is saved as soon as it was promised.
+    Healthy: it serves, takes writes, and what was acknowledged is saved as soon as it was promised.
     """
     age = unsaved_age(instance)
     target = settings.backup_max_age_seconds
     late = age is not None and age > 2 * target
     serving = instance.role in (Role.WRITER, Role.STANDBY) and instance.replica.engine.running
-    healthy = serving and not late and instance.store_error is None
+    failing = instance.recovery.journal is not None and instance.recovery.journal.failure is not None
+    healthy = serving and not late and not failing and instance.store_error is None
     restored = instance.restored
     facts: dict[str, Any] = {
         "status": "ok" if healthy else "unavailable" if not serving else "degraded",
@@ -38,6 +39,9 @@ def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]
             "failures": instance.writing.failures,
             "last_error": instance.writing.last_error,
         },
+        "durability": "snapshot" if instance.recovery.journal is None else "journal",
+        "journal": _journal(instance),
+        "replay": _replay(instance),
         "store": {"url": str(instance.lineage.repository), "error": instance.store_error},
         "writes": {
             "refusal": instance.gate.refusal,
@@ -71,6 +75,41 @@ def startup(instance: Instance) -> dict[str, Any]:
         "files_done": progress.files_done,
         "bytes": progress.bytes,
         "bytes_done": progress.bytes_done,
+        "replay": _replay(instance),
+    }
+
+
+def _journal(instance: Instance) -> dict[str, Any] | None:
+    """Return what the writer's journal is at; None where none is kept."""
+    journal = instance.recovery.journal
+    if journal is None:
+        return None
+    at, since = journal.reached, journal.failing_since
+    return {
+        "position": None if at is None else f"{at.epoch}/{at.n}",
+        "objects": journal.objects,
+        "records": journal.load.records,
+        "bytes": journal.load.bytes,
+        "waiting": journal.waiting,
+        "failing_seconds": None if since is None else round(asyncio.get_running_loop().time() - since, 1),
+        "error": None if journal.failure is None else str(journal.failure),
+        "to_replay": instance.writing.to_replay.records,
+        "to_replay_seconds": round(instance.writing.replay_seconds, 3),
+    }
+
+
+def _replay(instance: Instance) -> dict[str, Any] | None:
+    """Return how far the replay at this instance's last take-over is, or went; None before there was one."""
+    progress = instance.recovery.progress
+    if progress is None:
+        return None
+    return {
+        "records": progress.records,
+        "records_done": progress.records_done,
+        "bytes": progress.bytes,
+        "position": None if progress.position is None else f"{progress.position.epoch}/{progress.position.n}",
+        "seconds": round(progress.seconds, 3),
+        "records_per_second": None if progress.rate is None else round(progress.rate, 1),
     }
 
 

@@ -78,6 +78,9 @@ def _trouble(health: Mapping[str, Any]) -> Verdict | None:
         return Verdict(
             "bad", "The bucket does not answer", f"{unsaved} writes are not saved. {health['store']['error']}"
         )
+    if (journal := health["journal"]) and journal["error"]:
+        failing = f"for {duration(journal['failing_seconds'])}" if journal["failing_seconds"] else "just now"
+        return Verdict("bad", "Writes are refused", f"The bucket takes no journal, {failing}: {journal['error']}")
     if health["status"] == "degraded":
         return Verdict("bad", "Backups are late", backup["last_error"] or f"{unsaved} writes wait to be saved.")
     return None
@@ -92,6 +95,10 @@ def _calm(health: Mapping[str, Any]) -> Verdict:
         )
     if role == "standby":
         return Verdict("good", "Standing by", "Another instance writes and saves; this one answers reads.")
+    if health["journal"]:
+        return Verdict(
+            "good", "Your data is safe", "Every acknowledged write is in the bucket: backed up, or in the journal."
+        )
     if unsaved := backup["unsaved_writes"]:
         waiting = f"{unsaved} write{'s' if unsaved > 1 else ''}, the oldest {ago(backup['unsaved_seconds'])} old"
         sentence = f"{waiting}, will be in the bucket within {duration(backup['target_seconds'])}."

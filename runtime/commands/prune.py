@@ -17,6 +17,7 @@ from runtime.commands.terminal import (
     settings_from_environment,
     with_repository,
 )
+from runtime.repository import names
 
 if TYPE_CHECKING:
     from runtime.prune import Pruned
@@ -49,21 +50,23 @@ def prune(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Delete the backups that no --keep-… option keeps, and the packs that only they need.
+    """Delete the backups that no --keep-… option keeps, the packs that only they need, and old journal objects.
 
     Counted from the newest backup, not from today; periods without a backup do not count. Always stay: the newest
-    backup, the newest one that `verify --deep` found good, and everything within the grace. Deletes nothing while an
-    instance takes over, and nothing when the newest backup is damaged.
+    backup, the newest one that `verify --deep` found good, everything within the grace, and what any moment of the last
+    RECOVERY_WINDOW_HOURS is reached from, with the journal that leads from all of these to now. Deletes nothing while
+    an instance takes over, and nothing when the newest backup is damaged.
     """
     from runtime.prune import prune as work  # noqa: PLC0415
     from runtime.repository.retention import Policy  # noqa: PLC0415
     from runtime.run_sink import Progress  # noqa: PLC0415
 
-    policy = Policy(keep_last, keep_hourly, keep_daily, keep_weekly, dt.timedelta(hours=grace))
-    progress = Progress()
+    settings, progress = settings_from_environment(), Progress()
+    window = dt.timedelta(hours=settings.recovery_window_hours)
+    policy = Policy(keep_last, keep_hourly, keep_daily, keep_weekly, dt.timedelta(hours=grace), window)
     with bar(progress, "Pruning", quiet=as_json):
         done = with_repository(
-            settings_from_environment(),
+            settings,
             lambda repository: work(repository, policy, progress, now=dt.datetime.now(dt.UTC), dry_run=dry_run),
         )
     if as_json:
@@ -71,11 +74,13 @@ def prune(
         return
     if dry_run:
         print_table(("stays", "because"), ((name, ", ".join(why)) for name, why in done.plan.kept.items()))
-        print_table(("goes",), ([name] for name in (*done.plan.orphans, *done.plan.backups, *done.plan.packs)))
+        gone = (*done.plan.orphans, *done.plan.backups, *done.plan.packs, *_journal(done))
+        print_table(("goes",), ([name] for name in gone))
     verb = "Would delete" if dry_run else "Deleted"
     click.echo(
         f"{verb} {len(done.plan.backups)} backups, {len(done.plan.orphans)} manifests never committed and "
-        f"{len(done.plan.packs)} packs ({done.bytes:,} bytes); {len(done.plan.kept)} stay"
+        f"{len(done.plan.packs)} packs and {len(done.plan.journal)} journal objects ({done.bytes:,} bytes); "
+        f"{len(done.plan.kept)} backups stay"
     )
 
 
@@ -86,9 +91,14 @@ def _facts(done: "Pruned") -> dict[str, Any]:
             "backups": done.plan.backups,
             "never_committed": done.plan.orphans,
             "packs": done.plan.packs,
+            "journal": _journal(done),
             "verdicts": done.verdicts,
             "meetings": done.meetings,
-            "pack_bytes": done.bytes,
+            "bytes": done.bytes,
         },
         "kept": done.plan.kept,
     }
+
+
+def _journal(done: "Pruned") -> list[str]:
+    return [names.journal(at.epoch, at.n) for at in done.plan.journal]

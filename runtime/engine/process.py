@@ -6,6 +6,7 @@ Owns its start, its readiness and its end. Whether it is started again is the su
 import asyncio
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from runtime import children, contract
 from runtime.container import allowance, disk_left, is_memory_disk
@@ -25,11 +26,20 @@ _POLL_SECONDS = 0.02
 class Engine:
     """One engine: started and stopped any number of times on the same directory and ports.
 
-    `output`: the descriptor its lines go to, for a command whose own output is read by a program.
+    `output`: the descriptor its lines go to, for a command whose own output is read by a program. `beside`: where it
+    puts what is no data; if not given, beside its storage directory.
     """
 
-    def __init__(self, settings: Settings, *, output: int | None = None, arguments: Sequence[str] = ()) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        output: int | None = None,
+        arguments: Sequence[str] = (),
+        beside: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self._beside = beside
         self._output = output
         self._command = [settings.qdrant_bin, *arguments]
         self.admin = Admin(settings.qdrant_http_port, settings.api_key)
@@ -49,11 +59,13 @@ class Engine:
 
     async def start(self) -> None:
         """Start it and return when it is ready. Raises ConfigError (no such program), EngineError."""
-        for port in (self._settings.qdrant_http_port, self._settings.qdrant_grpc_port):
+        for port in (self.settings.qdrant_http_port, self.settings.qdrant_grpc_port):
             await _refuse_taken(port)
-        self._settings.storage_dir.mkdir(parents=True, exist_ok=True)
+        self.settings.storage_dir.mkdir(parents=True, exist_ok=True)
         self.stopping = False
-        self._child = await children.start("Qdrant", self._command, environment(self._settings), output=self._output)
+        self._child = await children.start(
+            "Qdrant", self._command, environment(self.settings, self._beside), output=self._output
+        )
         try:
             async with asyncio.timeout(_LONGEST_START_SECONDS):
                 await self._ready(self._child)
@@ -82,23 +94,24 @@ class Engine:
             if not child.running:
                 status = child.exited.result()
                 raise EngineError(
-                    f"Qdrant ended with status {status} while it started on {self._settings.storage_dir}",
+                    f"Qdrant ended with status {status} while it started on {self.settings.storage_dir}",
                     hint="Its own log lines above say why",
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings, beside: Path | None = None) -> dict[str, str]:
     """Return the environment Qdrant runs in: ours without our own variables, QDRANT__* over our defaults."""
+    beside = beside or settings.storage_dir.resolve().parent
     ours = {
         "QDRANT__SERVICE__HOST": "127.0.0.1",
         "QDRANT__SERVICE__HTTP_PORT": str(settings.qdrant_http_port),
         "QDRANT__SERVICE__GRPC_PORT": str(settings.qdrant_grpc_port),
         "QDRANT__STORAGE__STORAGE_PATH": str(settings.storage_dir.resolve()),
-        "QDRANT__STORAGE__SNAPSHOTS_PATH": str(settings.storage_dir.resolve().with_name("engine-snapshots")),
+        "QDRANT__STORAGE__SNAPSHOTS_PATH": str(beside / "engine-snapshots"),
     }
     # It would be written into the current directory, which is read-only in the container.
-    ours["QDRANT_INIT_FILE_PATH"] = str(settings.storage_dir.resolve().with_name("engine-initialized"))
+    ours["QDRANT_INIT_FILE_PATH"] = str(beside / "engine-initialized")
     if settings.api_key:
         ours["QDRANT__SERVICE__API_KEY"] = settings.api_key
     if settings.read_only_api_key:

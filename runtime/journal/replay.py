@@ -1,28 +1,28 @@
 """Doing again what the journal holds beyond a backup.
 
 Owns the way from journal objects to an engine that holds what was acknowledged: epoch by epoch, in order, collections
-side by side. Stops at what cannot be done again and says where. Decides nothing about who may write.
+side by side, to the end or to a moment. Stops at what cannot be done again and says where. Decides nothing about who
+may write.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
 from typing import Final
 
 from runtime.edge.effects import Effect, Write
 from runtime.errors import IntegrityError
-from runtime.journal import requests
+from runtime.journal import opaques, requests
 from runtime.journal.bodies import Bodies
+from runtime.journal.opaques import Until
 from runtime.journal.order import Entry, stretches
 from runtime.journal.requests import Call
 from runtime.journal.sender import Refusal, Sends
 from runtime.journal.tail import Tail
 from runtime.logs import get_logger
-from runtime.repository import names
-from runtime.repository.committed import committed
 from runtime.repository.head import Head
-from runtime.repository.journal_object import JournalPosition, Opaque
+from runtime.repository.journal_object import JournalObject, JournalPosition, Opaque
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
 
@@ -42,10 +42,20 @@ class Replayed:
     bytes: int = 0
     seconds: float = 0.0
     position: JournalPosition | None = None
+    last_at: int | None = None
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float | None:
+        """Records a second; None before any was done."""
+        return self.records_done / self.seconds if self.records_done and self.seconds else None
 
 
 class Replay:
-    """Brings an engine from a backup to the end of the journal. `note` is told of every write that was done."""
+    """Brings an engine from a backup to the end of the journal, or `until` a moment.
+
+    `note` is told of every write that was done. `ended`: the moment was reached, nothing that follows belongs to it.
+    """
 
     def __init__(
         self,
@@ -56,14 +66,17 @@ class Replay:
         sender: Callable[[], AbstractAsyncContextManager[Sends]],
         note: Callable[[Write], None],
         skip: Collection[str] = (),
+        until: Until | None = None,
     ) -> None:
         self.progress = Replayed()
+        self.ended = False
         self._sender = sender
         self._repository = repository
         self._lineage = lineage
         self._tail = Tail(repository, lineage, reader)
         self._note = note
         self._skip = frozenset(skip)
+        self._until = until
 
     async def run(self, base: Manifest | None, head: Head, position: JournalPosition | None = None) -> Replayed:
         """Do everything again that follows the backup `base`, or `position`, in the epochs before HEAD's, sealing each.
@@ -73,24 +86,92 @@ class Replay:
         began = asyncio.get_running_loop().time()
         async with self._sender() as sender:
             for start in following(base, head, position):
-                await self._epoch(start, base, head, sender)
-        self.progress.seconds = asyncio.get_running_loop().time() - began
+                await self._epoch(self._tail.sealed(start), base, head, sender)
+        self.progress.seconds += asyncio.get_running_loop().time() - began
         return self.progress
 
-    async def _epoch(self, start: JournalPosition, base: Manifest | None, head: Head, sender: Sends) -> None:
+    async def read(self, base: Manifest | None, head: Head) -> Replayed:
+        """Do again what there is beyond the backup `base`, HEAD's own epoch included; called again, what came since.
+
+        Seals nothing: whoever writes goes on. Raises as `run`.
+        """
+        began = asyncio.get_running_loop().time()
+        first = self.progress.position or beginning(base)
+        async with self._sender() as sender:
+            for start in epochs(first, head.epoch):
+                if self.ended or not await self._whole_epoch(start, base, head, sender):
+                    break
+        self.progress.seconds += asyncio.get_running_loop().time() - began
+        return self.progress
+
+    async def _whole_epoch(self, start: JournalPosition, base: Manifest | None, head: Head, sender: Sends) -> bool:
+        """Do an epoch up to its seal again; return False when it has none yet, and so nothing follows."""
+        if self._ends_at(JournalPosition(start.epoch, start.n + 1)):
+            return True
+        if await self._epoch(self._tail.read(start), base, head, sender) or self.ended:
+            return True
+        if not await self._repository.journal_goes_on(start.epoch):
+            return False
+        # Sealed meanwhile: nobody opens an epoch before that.
+        done = self.progress.position
+        start = done if done is not None and done.epoch == start.epoch else start
+        if await self._epoch(self._tail.read(start), base, head, sender) or self.ended:
+            return True
+        raise IntegrityError(
+            f"epoch {start.epoch} of the journal in {self._repository} has no seal, but later ones go on",
+            hint="It was written without a journal (`DURABILITY=snapshot`): only its backups tell what it held",
+        )
+
+    async def _epoch(
+        self, objects: AsyncGenerator[JournalObject, None], base: Manifest | None, head: Head, sender: Sends
+    ) -> bool:
+        """Do what these objects of one epoch hold again; return whether the last one was its seal."""
         bodies = Bodies(self._repository, self._lineage)
         entries: list[Entry] = []
-        async for found in self._tail.sealed(start):
-            if found.opaque is not None:
-                await self._pass(found.position, found.opaque, base.seq if base else 0, head)
-            entries += bodies.entries(found)
-            self.progress.position = found.position
+        sealed = False
+        async with aclosing(objects):
+            async for found in objects:
+                sealed = found.kind == "seal"
+                if sealed or (
+                    found.opaque is not None and await self._opaque(found.position, found.opaque, base, head)
+                ):
+                    break
+                entries += self._before_the_end(bodies.entries(found))
+                if self.ended:
+                    break
+                self.progress.position = found.position
+                if self._ends_at(JournalPosition(found.position.epoch, found.position.n + 1)):
+                    break
         await self.apply(entries, bodies, sender)
+        return sealed
+
+    async def _opaque(self, at: JournalPosition, change: Opaque, base: Manifest | None, head: Head) -> bool:
+        """Pass over a change that cannot be done again; return whether the moment is before it."""
+        name = f"{at.epoch}/{at.n}"
+        if name in self._skip:
+            self._leave_out(name)
+        else:
+            self.ended = await opaques.is_beyond(self._repository, at, change, base, head, self._until)
+        return self.ended
+
+    def _ends_at(self, position: JournalPosition) -> bool:
+        self.ended = self.ended or (self._until is not None and self._until.is_before(position))
+        return self.ended
+
+    def _before_the_end(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        if self._until is not None:
+            for place, entry in enumerate(entries):
+                if self._until.is_beyond(entry):
+                    self.ended = True
+                    return entries[:place]
+        return entries
 
     async def apply(self, entries: Sequence[Entry], bodies: Bodies, sender: Sends) -> None:
         """Do these entries of one epoch again. Raises IntegrityError, EngineError, StoreError."""
         kept = [entry for entry in entries if not self._is_skipped(entry)]
         self.progress.records += len(kept)
+        if kept:
+            self.progress.last_at = kept[-1].record.at
         for stretch in stretches(kept):
             limit = asyncio.Semaphore(_COLLECTIONS_AT_ONCE)
 
@@ -127,40 +208,30 @@ class Replay:
         self.progress.records_done += len(call.entries)
         self.progress.bytes += len(call.body)
 
-    async def _pass(self, at: JournalPosition, change: Opaque, base_seq: int, head: Head) -> None:
-        """Pass over what no backup holds; raise IntegrityError at what one does: doing the rest would be wrong."""
-        name = f"{at.epoch}/{at.n}"
-        if name in self._skip:
-            return
-        if change.exact and base_seq != change.seq:
-            raise IntegrityError(
-                f"the journal from {name} on belongs to backup number {change.seq}, not to {base_seq}",
-                hint="`rollback ID` goes back to an older backup without it",
-            )
-        newer = [] if change.exact else await holding(self._repository, at.epoch, change.seq, head)
-        if newer:
-            raise IntegrityError(
-                f"the journal cannot do {change.what!r} again ({name}), which is newer than the backup to restore",
-                hint=f"The backups from {newer[-1]} on hold it; `rollback ID` goes back to an older one without it",
-            )
-
     def _is_skipped(self, entry: Entry) -> bool:
         if entry.name not in self._skip:
             return False
-        log.warning("replay.skipped", message=f"Left out, as told: record {entry.name}", record=entry.name)
+        self._leave_out(entry.name)
         return True
 
+    def _leave_out(self, name: str) -> None:
+        log.warning("replay.skipped", message=f"Left out, as told: record {name} of the journal", record=name)
+        self.progress.skipped.append(name)
 
-async def holding(repository: Repository, epoch: int, seq: int, head: Head) -> list[str]:
-    """Return the ids of an epoch's committed backups beyond a number, newest first."""
-    identifiers = [names.manifest_id(name) or "" for name in committed(await repository.manifest_names(), head)]
-    return [found for found in identifiers if names.order(found)[0] == epoch and names.order(found)[1] > seq]
+
+def beginning(base: Manifest | None) -> JournalPosition:
+    """Return the position that a backup, or nothing, contains the journal up to."""
+    return base.replay_from() if base else JournalPosition(1, -1)
+
+
+def epochs(first: JournalPosition, last: int) -> list[JournalPosition]:
+    """Return where to read on in each epoch from a position's to `last`."""
+    return [JournalPosition(epoch, first.n if epoch == first.epoch else -1) for epoch in range(first.epoch, last + 1)]
 
 
 def following(base: Manifest | None, head: Head, position: JournalPosition | None = None) -> list[JournalPosition]:
     """Return where to read on in each epoch between a backup, or a position beyond it, and HEAD's own."""
-    first = position or (base.replay_from() if base else JournalPosition(1, -1))
-    return [JournalPosition(epoch, first.n if epoch == first.epoch else -1) for epoch in range(first.epoch, head.epoch)]
+    return epochs(position or beginning(base), head.epoch - 1)
 
 
 def _refused(call: Call, refusal: Refusal) -> IntegrityError:

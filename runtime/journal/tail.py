@@ -7,7 +7,7 @@ nothing.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 from runtime.errors import AlreadyExists, IntegrityError, StoreError
 from runtime.journal.writer import MOST_UNDER_WAY
@@ -27,7 +27,7 @@ class Tail:
         self._lineage = lineage
         self._reader = reader
 
-    async def sealed(self, position: JournalPosition) -> AsyncIterator[JournalObject]:
+    async def sealed(self, position: JournalPosition) -> AsyncGenerator[JournalObject, None]:
         """Yield an epoch's objects beyond a position and seal it behind the last.
 
         Raises IntegrityError when something is missing or damaged, StoreError.
@@ -47,10 +47,35 @@ class Tail:
             except AlreadyExists:
                 continue
             return
-        raise StoreError(
-            f"epoch {position.epoch} of the journal in {self._repository} could not be sealed: its writer goes on",
-            hint="Stop the instance that still writes, then start again",
-        )
+        raise self._unsealable(position.epoch)
+
+    async def read(self, position: JournalPosition) -> AsyncGenerator[JournalObject, None]:
+        """Yield what there is of an epoch beyond a position up to its seal, the seal included; seals nothing.
+
+        Raises IntegrityError when something is missing or damaged, StoreError.
+        """
+        at = position.n + 1
+        async for found in self._contiguous(position.epoch, at):
+            yield found
+            if found.kind == "seal":
+                return
+            at = found.position.n + 1
+        await self._refuse_hole(position.epoch, at)
+
+    async def close(self, epoch: int) -> None:
+        """Seal an epoch behind whatever there is of it, readable or not. Raises StoreError."""
+        for _ in range(_MOST_RACES):
+            at = 0
+            async for number in self._repository.journal_after(JournalPosition(epoch, -1)):
+                at = number + 1
+            try:
+                await self._repository.append_journal(
+                    JournalObject(JournalPosition(epoch, at), self._lineage, "seal", self._reader)
+                )
+            except AlreadyExists:
+                continue
+            return
+        raise self._unsealable(epoch)
 
     async def follow(self, position: JournalPosition) -> AsyncIterator[JournalObject]:
         """Yield what there is of an epoch beyond a position right now, a seal included; seals nothing."""
@@ -78,18 +103,30 @@ class Tail:
 
     async def _refuse_hole(self, epoch: int, at: int) -> None:
         """Raise IntegrityError when the object at `at`, which is not there, must have been."""
-        beyond = [number async for number in self._repository.journal_after(JournalPosition(epoch, at)) if number > at]
-        if not beyond:
-            return
-        proof = beyond[-1] >= at + MOST_UNDER_WAY
-        for number in beyond[: 0 if proof else MOST_UNDER_WAY]:
+        beyond: list[int] = []
+        async for number in self._repository.journal_after(JournalPosition(epoch, at - 1)):
+            if number == at:
+                return  # its writer goes on: it came since
+            beyond.append(number)
+            if number >= at + MOST_UNDER_WAY:
+                raise self._hole(epoch, at, beyond[0])
+        for number in beyond:
             found = await self._repository.journal_object(self._lineage, JournalPosition(epoch, number))
-            proof = proof or found.kind == "seal"
-        if proof:
-            raise IntegrityError(
-                f"object {epoch}/{at} of the journal in {self._repository} is missing, {epoch}/{beyond[0]} is there",
-                hint="Restore it from the bucket's soft delete; or `rollback ID` to a backup that needs no journal",
-            )
+            if found.kind == "seal":
+                raise self._hole(epoch, at, beyond[0])
+
+    def _hole(self, epoch: int, at: int, beyond: int) -> IntegrityError:
+        return IntegrityError(
+            f"object {epoch}/{at} of the journal in {self._repository} is missing, {epoch}/{beyond} is there",
+            hint="Restore it from the bucket's soft delete if it was not pruned; "
+            f"`rollback --before {epoch}/{at}/0` keeps what came before it, `rollback ID` needs no journal",
+        )
+
+    def _unsealable(self, epoch: int) -> StoreError:
+        return StoreError(
+            f"epoch {epoch} of the journal in {self._repository} could not be sealed: its writer goes on",
+            hint="Stop the instance that still writes, then start again",
+        )
 
 
 async def _ended(tasks: Iterable[asyncio.Task[JournalObject]]) -> None:

@@ -44,6 +44,12 @@ class Load:
     records: int
     bytes: int
 
+    def __add__(self, other: "Load") -> "Load":
+        return Load(self.records + other.records, self.bytes + other.bytes)
+
+    def __sub__(self, other: "Load") -> "Load":
+        return Load(self.records - other.records, self.bytes - other.bytes)
+
 
 class Journal:
     """One epoch after the other: `begin`, records, `close`. `on_sealed` is told when another writer has sealed it."""
@@ -52,6 +58,7 @@ class Journal:
         self.on_sealed: Callable[[], None] = lambda: None
         self.objects = 0
         self.failure: StoreError | None = None
+        self.failing_since: float | None = None
         self._repository = repository
         self._linger = linger_seconds
         self._patience = patience_seconds
@@ -75,6 +82,17 @@ class Journal:
     def load(self) -> Load:
         """How much was recorded by this process so far."""
         return Load(self._records, self._bytes)
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not durable yet."""
+        groups = [*self._under_way.values(), *(group for _, group in self._closed)]
+        return sum(len(group.records) for group in (*groups, *([self._open] if self._open else [])))
+
+    @property
+    def reached(self) -> JournalPosition | None:
+        """The last position that was given away; None while no journal is kept."""
+        return None if self._epoch is None else JournalPosition(self._epoch, self._next - 1)
 
     def begin(self, lineage: str, epoch: int, writer: str) -> None:
         """Start an epoch's journal, which nobody has written to."""
@@ -176,7 +194,7 @@ class Journal:
         self._under_way.clear()
         self._stored.clear()
         self._slots = asyncio.Semaphore(MOST_UNDER_WAY)
-        self.failure = None
+        self.failure = self.failing_since = None
 
     def require_reachable(self) -> None:
         """Raise Refused while the bucket does not take the journal: what it cannot keep must not reach the engine."""
@@ -233,6 +251,7 @@ class Journal:
                     log.error(  # noqa: TRY400 - told once, and it is tried again
                         "journal.failing", message=f"The bucket does not take the journal, it is tried again: {error}"
                     )
+                    self.failing_since = asyncio.get_running_loop().time()
                 self.failure = error
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
@@ -240,7 +259,7 @@ class Journal:
                 break
         if self.failure is not None:
             log.info("journal.back", message="The bucket takes the journal again")
-            self.failure = None
+            self.failure = self.failing_since = None
         self._note_stored(number)
 
     def _note_stored(self, number: int) -> None:

@@ -118,15 +118,19 @@ class JournalObject:
     def decode(cls, data: bytes, *, lineage: str, position: JournalPosition) -> "JournalObject":
         """Read the object that should be at `position`. Raises IntegrityError when it is not that, whole."""
         what = f"journal object {position.epoch}/{position.n}"
+        hint = (
+            f"The bucket's soft delete may hold the right one; `rollback --before {position.epoch}/{position.n}/0` "
+            "keeps what came before it, `rollback ID` needs no journal"
+        )
         try:
             found = cls._decode(data, what)
         except (ValueError, TypeError, KeyError, struct.error) as error:
-            raise IntegrityError(f"{what} is damaged: {error}") from error
+            raise IntegrityError(f"{what} is damaged: {error}", hint=hint) from error
         if found.position != position:
-            raise IntegrityError(f"{what} is damaged: it is the object of another position")
+            raise IntegrityError(f"{what} is damaged: it is the object of another position", hint=hint)
         if found.lineage != lineage:
             raise IntegrityError(
-                f"{what} belongs to another lineage", hint="Somebody copied it there: a journal is never mixed"
+                f"{what} belongs to another lineage: somebody copied it there, and a journal is never mixed", hint=hint
             )
         return found
 

@@ -137,6 +137,13 @@ class Repository:
             if found is not None:
                 yield found[1]
 
+    async def journal_goes_on(self, epoch: int) -> bool:
+        """Whether any later epoch has a journal object."""
+        async for info in self.store.list(names.JOURNAL, after=f"{names.journal_epoch(epoch)}~"):
+            if names.journal_position(info.name):
+                return True
+        return False
+
     def objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Yield the objects below a prefix of the layout."""
         return self.store.list(prefix)

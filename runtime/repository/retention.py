@@ -10,6 +10,9 @@ Owns the decision; reads nothing and deletes nothing. Two questions are kept apa
   So a bucket that gets no backups loses none, and one clock that is ahead is not enough to cut the grace short. If two
   are, a restore in flight fails on a missing object and starts again: no commit depends on the grace.
 
+Where there is a journal, the backup from which the first moment of the recovery window is reached stays, too: it and
+the journal lead to every later one.
+
 Of every period the newest backup is kept, for as many periods as were asked for and hold a backup: gaps do not count,
 so backups that fail for a month eat no old ones. A backup with a missing pack takes nobody's place.
 """
@@ -24,36 +27,47 @@ from runtime.errors import ConfigError, IntegrityError
 from runtime.repository import names
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalPosition
+from runtime.repository.journal_retention import NO_JOURNAL, Journal
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many backups to keep: of the last ones, and of hours, days and ISO weeks (UTC)."""
+    """How many backups to keep: of the last ones, and of hours, days and ISO weeks (UTC).
+
+    `window`: how far back any moment can be recovered.
+    """
 
     last: int
     hourly: int
     daily: int
     weekly: int
     grace: dt.timedelta
+    window: dt.timedelta = dt.timedelta()
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One manifest's object. `created_at` None: it cannot be read. `intact`: its packs are all there."""
+    """One manifest's object. `created_at` None: it cannot be read. `intact`: its packs are all there.
+
+    `contains`: up to where it contains the journal.
+    """
 
     name: str
     created_at: dt.datetime | None
     packs: frozenset[str]
     intact: bool
+    contains: JournalPosition | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to delete, in this order (packs last), and why each manifest that stays does."""
+    """What to delete, in this order, and why each manifest that stays does."""
 
     orphans: tuple[str, ...]
     backups: tuple[str, ...]
     packs: tuple[str, ...]
+    journal: tuple[JournalPosition, ...]
     kept: Mapping[str, tuple[str, ...]]
 
 
@@ -72,6 +86,7 @@ def plan(
     *,
     verified: str | None,
     now: dt.datetime,
+    journal: Journal = NO_JOURNAL,
 ) -> Plan:
     """Decide. Raises ConfigError (a policy that keeps nothing), IntegrityError (the newest backup is not intact)."""
     if policy.last + policy.hourly + policy.daily + policy.weekly < 1:
@@ -89,6 +104,9 @@ def plan(
     kept[chain[0].name].insert(0, "newest")
     if verified in by_name:
         kept.setdefault(verified, []).append("verified")
+    base = _window_base(chain, now - policy.window) if journal.objects else None
+    if base is not None:
+        kept.setdefault(base.name, []).append("recovery window")
     unreadable = [_seq(entry) for entry in entries if entry.created_at is None]
     reached = {entry.name for entry in chain}
     orphans = [entry for entry in entries if entry.name not in reached]
@@ -101,6 +119,7 @@ def plan(
     for entry in entries:
         if entry.name not in going and entry.name not in kept:
             kept[entry.name] = ["cannot be read" if entry.created_at is None else "grace"]
+    staying = [entry for entry in chain if entry.name not in going]
     needed = {pack for entry in entries if entry.name not in going for pack in entry.packs}
     # Nobody knows what an unreadable manifest names: anything up to its own number.
     needed_up_to = max(unreadable, default=-1)
@@ -116,8 +135,29 @@ def plan(
             and _is_behind(position, head)
             and past(position[1])
         ),
+        journal=journal.superseded(_needed(staying, base, verified, now - policy.window), head.epoch),
         kept={name: tuple(reasons) for name, reasons in kept.items()},
     )
+
+
+def _window_base(chain: Sequence[Entry], start: dt.datetime) -> Entry | None:
+    """Return the newest intact backup that is not younger than `start`; the oldest when all are."""
+    readable = [entry for entry in chain if entry.intact and entry.created_at is not None]
+    older = (entry for entry in readable if entry.created_at is not None and entry.created_at <= start)
+    return next(older, readable[-1] if readable else None)
+
+
+def _needed(
+    staying: Sequence[Entry], base: Entry | None, verified: str | None, start: dt.datetime
+) -> list[JournalPosition | None]:
+    """Return up to where each backup contains the journal that must be brought forward; None: nothing may go."""
+    if base is None or base.created_at is None or base.created_at > start:
+        return [None]  # nothing is as old as the window yet, or nobody knows
+    return [
+        entry.contains
+        for entry in staying
+        if entry.name in {base.name, verified} or (entry.created_at is not None and entry.created_at > start)
+    ]
 
 
 def _chosen(chain: Sequence[Entry], policy: Policy) -> dict[str, list[str]]:

@@ -46,6 +46,7 @@ def facts(text: str = "x", *, backups: int = 3, **more: Any) -> dict[str, Any]:
             restore=restore, store={"error": text, "url": text}, **more,
         ),
         "backups": listed, "backups_in_all": 50, "backups_unverified": 2, "bucket_error": text, "recent": recent,
+        "reachable_from": 1.77e9,
     }  # fmt: skip
 
 
@@ -104,3 +105,12 @@ async def test_a_program_gets_json(tmp_path: Path) -> None:
             assert "The instance is restoring" in await page.text()
     assert told["health"]["role"] == "restoring"
     assert told["backups"] == []
+
+
+def test_a_journal_is_told_of() -> None:
+    """What a start would do again, and from when on any moment can be recovered."""
+    journal = {"error": None, "failing_seconds": None, "to_replay": 1234, "to_replay_seconds": 1.5}
+    page = render(facts(journal=journal), NOW)
+
+    assert "a start does 1,234 again, in about 1.5 s" in page
+    assert "any moment since 2026-02-02 02:40:00 UTC can be recovered" in page

@@ -49,12 +49,15 @@ def test_an_age_is_never_negative(moment: str, seconds: float | None) -> None:
     assert words.age(moment, NOW) == seconds
 
 
+JOURNAL = {"error": None, "failing_seconds": None}
+
+
 def health(**more: Any) -> dict[str, Any]:
     """Return what a calm writer says of itself, changed."""
     backup = {"unsaved_writes": 0, "unsaved_seconds": None, "target_seconds": 60.0, "last_error": None}
     return {
         "status": "ok", "role": "writer", "lost_writes": 0, "restore": None, "store": {"error": None},
-        **more, "backup": backup | more.get("backup", {}),
+        "journal": None, **more, "backup": backup | more.get("backup", {}),
     }  # fmt: skip
 
 
@@ -68,6 +71,9 @@ def health(**more: Any) -> dict[str, Any]:
         ({"status": "unavailable"}, "wait", "The instance is starting its engine again"),
         ({"status": "degraded", "backup": {"last_error": "why"}}, "bad", "Backups are late"),
         ({"status": "degraded", "store": {"error": "403"}}, "bad", "The bucket does not answer"),
+        ({"journal": JOURNAL, "backup": {"unsaved_writes": 2}}, "good", "Your data is safe"),
+        ({"journal": {"error": "503", "failing_seconds": 2.0}}, "bad", "Writes are refused"),
+        ({"journal": {"error": "503", "failing_seconds": None}}, "bad", "Writes are refused"),
         ({"lost_writes": 3}, "bad", "Writes were lost"),
         ({"restore": {"damaged": ["x"]}}, "bad", "An older backup was restored"),
         ({"restore": {"damaged": []}}, "good", "Your data is safe"),
