@@ -30,7 +30,7 @@ log = get_logger()
 
 # Qdrant itself takes no JSON above 32 MiB; a larger message by gRPC is not kept.
 LARGEST_BODY: Final = 34 * 1024 * 1024
-_MOST_KEPT: Final = 64 * 1024 * 1024
+_MOST_KEPT: Final = 24 * 1024 * 1024
 _SETTLE_RETRY_SECONDS: Final = 1.0
 _NUMBERED: Final = frozenset({Effect.POINTS, Effect.BATCH, Effect.SCHEMA})
 _NOT_REPEATABLE: Final = frozenset({Effect.RECOVER, Effect.UNKNOWN})

@@ -21,7 +21,7 @@ log = get_logger()
 # Several: a write then waits little longer than one round trip. An object that far behind another proves that the
 # other was there.
 MOST_UNDER_WAY: Final = 6
-_GROUP_BYTES: Final = 4 * 1024 * 1024
+_GROUP_BYTES: Final = 2 * 1024 * 1024
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LONGEST_RETRY_SECONDS: Final = 2.0
 
