@@ -117,7 +117,7 @@ class Follower:
             if self._replica.followed or placed is None or placed.seq != change.seq:
                 raise CannotFollow
             return True
-        if await holding(self._repository, at.epoch, change.seq, head):
+        if await holding(self._repository, at.epoch, change.seq, head) is not None:
             raise CannotFollow
         last = [number async for number in self._repository.journal_after(at)][-1:]
         if not last:

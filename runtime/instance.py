@@ -245,6 +245,8 @@ class Instance:
         """
         if self._settings.instance_role == "reader" or self.replica.placed is None:
             return True
+        if self.recovery.journal is not None and self.replica.position is None:
+            return True  # it holds what may never have been acknowledged, and can follow once it is at a backup
         return head.clean and head.requested_by is None
 
     async def follow(self) -> None:

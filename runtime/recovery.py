@@ -85,7 +85,7 @@ class Recovery:
             await say_that_no_journal_tells(self._lineage.repository, head, epoch, self._lineage.instance)
             return
         if self._recorder is not None:
-            await self._recorder.learn()
+            await self._recorder.begin()
         self.journal.begin(head.lineage, epoch, self._lineage.instance)
         if base is not None and base.journal is None:
             change = Opaque("the first journal over a backup", base.seq, exact=True)

@@ -177,10 +177,11 @@ class Writing:
             try:
                 # Writes that never all end at once must not put a backup off for ever. With a journal they may: it
                 # holds them, and a backup in the middle of one would not know whether it has it.
-                await self.save("change", must=self._is_overdue() and not self._settings.keeps_journal)
+                await self.save("change", must=self._is_overdue() and self._journal is None)
             except Busy:
                 await asyncio.sleep(busy)
-                busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
+                if self._journal is not None:  # nothing is lost meanwhile; else the promised age would be broken
+                    busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
                 continue
             except NotTheWriter:
                 self._wake.clear()

@@ -25,6 +25,7 @@ class Outcome(StrEnum):
 
     APPLIED = "applied"
     REFUSED = "refused"  # the engine says no, yet part of a batch may have been applied
+    DENIED = "denied"  # not to whom asked, or not now; yet part of a batch may have been applied
     UNTOUCHED = "untouched"  # it never got as far as the data: no such thing, no such right, no such route
     UNANSWERED = "unanswered"  # cut, timed out or failed inside: may have been applied
 

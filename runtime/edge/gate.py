@@ -124,10 +124,14 @@ class Gate:
                     await self._open.wait()
             except TimeoutError:
                 self._refuse_now(Refused("a backup is taking its position", retry_after=1))
-        if self._refusal is not None:
-            self._refuse_now(Refused(self._refusal.reason, retry_after=self._refusal.retry_after))
+        self.require_admitted()
         self._in_flight += 1
         self._idle.clear()
+
+    def require_admitted(self) -> None:
+        """Raise Refused while writes are turned away."""
+        if self._refusal is not None:
+            self._refuse_now(Refused(self._refusal.reason, retry_after=self._refusal.retry_after))
 
     def leave(self, write: Write, outcome: Outcome) -> None:
         """Give the place back and record what the write may have changed."""
@@ -164,7 +168,7 @@ class Gate:
             return
         changed_anything = True
         match write.effect:
-            case Effect.UNKNOWN if outcome is Outcome.REFUSED:
+            case Effect.UNKNOWN if outcome in {Outcome.REFUSED, Outcome.DENIED}:
                 changed_anything = False
             case Effect.UNKNOWN:
                 self._everything += 1
@@ -172,7 +176,7 @@ class Gate:
                 self._everything += 1
             case Effect.CATALOG:
                 self._catalog += 1
-            case Effect.REPLACE if outcome is not Outcome.REFUSED and write.collection is not None:
+            case Effect.REPLACE if outcome in {Outcome.APPLIED, Outcome.UNANSWERED} and write.collection is not None:
                 self._replaced[write.collection] += 1
             case Effect.RECOVER if write.collection is not None:
                 self._replaced[write.collection] += 1

@@ -48,6 +48,7 @@ _HOP_BY_HOP: Final = frozenset(
 _NEVER_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # Not 403 and 404: in a batch they may be the answer to a later operation, the earlier ones applied.
 _NOT_REACHED: Final = frozenset({401, 405, 413})
+_DENIED: Final = frozenset({403, 429})
 
 
 def rest_app(gate: Gate, upstream: str, resolve: Callable[[str], str]) -> web.Application:
@@ -112,6 +113,8 @@ def outcome_of(status: int) -> Outcome:
         return Outcome.APPLIED
     if status in _NOT_REACHED:
         return Outcome.UNTOUCHED
+    if status in _DENIED:
+        return Outcome.DENIED
     return Outcome.REFUSED if 400 <= status < 500 else Outcome.UNANSWERED
 
 
@@ -213,7 +216,9 @@ class _Exchange:
 
     async def _take_place(self, places: AsyncExitStack) -> None:
         if self._write is not None and takes_place(self._write):
-            sent = Sent("rest", self._request.method, self._request.raw_path, self._kept.body)
+            # A compressed body is none that could be joined to others, or sent again without its headers.
+            body = None if "Content-Encoding" in self._request.headers else self._kept.body
+            sent = Sent("rest", self._request.method, self._request.raw_path, body)
             self._place = await places.enter_async_context(passage(self._gate, self._write, self._resolve, sent))
 
     async def _stream(self, engine: aiohttp.ClientResponse, first: bytes) -> web.StreamResponse:

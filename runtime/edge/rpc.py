@@ -45,6 +45,7 @@ _NOT_REACHED: Final = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
+_DENIED: Final = frozenset({grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 _REFUSED: Final = frozenset(
     {
         grpc.StatusCode.ALREADY_EXISTS,
@@ -52,8 +53,6 @@ _REFUSED: Final = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
     }
 )
 # Written by gRPC itself on both sides.
@@ -76,6 +75,8 @@ def outcome_of(code: grpc.StatusCode) -> Outcome:
         return Outcome.APPLIED
     if code in _NOT_REACHED:
         return Outcome.UNTOUCHED
+    if code in _DENIED:
+        return Outcome.DENIED
     return Outcome.REFUSED if code in _REFUSED else Outcome.UNANSWERED
 
 

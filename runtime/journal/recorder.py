@@ -83,10 +83,16 @@ class JournalRecorder:
         """Count them no more."""
         self._budget.give(size)
 
+    async def begin(self) -> None:
+        """Get to know an engine whose writes are recorded from now on. Raises EngineError."""
+        self._sequences = {}  # another engine numbers its writes anew
+        await self.learn()
+
     async def learn(self) -> None:
-        """Ask the engine what names mean, for the first time or after a change. Raises EngineError."""
-        self._aliases = await self._admin.aliases()
+        """Ask the engine what names mean, after they were changed. Raises EngineError."""
+        self._forget_idle()  # what was made anew numbers its writes anew
         self._many_shards.clear()
+        self._aliases = await self._admin.aliases()
 
     def forget(self) -> None:
         """Stop settling: what the engine holds is not this instance's to save any more."""
@@ -101,14 +107,21 @@ class JournalRecorder:
             turn = RecordedTurn(self, granted, sent, backup)
             yield turn
             if turn.save is not None:
-                await turn.save()
+                try:
+                    await turn.save()
+                except Refused:
+                    self.unsettle(turn.what)  # what others write rests on it: they wait for a backup, too
+                    raise
 
     def sequence(self, collection: str) -> Sequence:
         """Return the order of a collection's writes under way. No more are remembered than there are."""
         if collection not in self._sequences:
-            self._sequences = {name: known for name, known in self._sequences.items() if not known.is_idle}
+            self._forget_idle()
             self._sequences[collection] = Sequence()
         return self._sequences[collection]
+
+    def _forget_idle(self) -> None:
+        self._sequences = {name: known for name, known in self._sequences.items() if not known.is_idle}
 
     def record(self, granted: Granted, sent: Sent, answer: Answer) -> Record:
         """Return what is written down of a write."""
@@ -136,14 +149,23 @@ class JournalRecorder:
 
     def unsettle(self, what: str) -> None:
         """Let no write go to the engine until a backup holds what it holds now: something may have been applied."""
-        if self._settling is None or self._settling.done():
-            self._settling = asyncio.create_task(self._settle(what), name="settle")
+        epoch = self.journal.epoch
+        if epoch is not None and (self._settling is None or self._settling.done()):
+            self._settling = asyncio.create_task(self._settle(what, epoch), name="settle")
 
-    async def _settle(self, what: str) -> None:
+    async def _settle(self, what: str, epoch: int) -> None:
         log.warning("journal.unsettled", message=f"{what} has no answer: a backup is taken before other writes go on")
-        while True:
+        while self.journal.epoch == epoch:
+            # The turn is kept until a backup is there: between two tries a write could go on what may be no more.
             with suppress(Refused):
-                async with self._turns.turn(Write(Effect.UNKNOWN), alone=True), AsyncExitStack() as backup:
+                async with self._turns.turn(Write(Effect.UNKNOWN), alone=True):
+                    await self._backed_up(what, epoch)
+                    return
+
+    async def _backed_up(self, what: str, epoch: int) -> None:
+        while self.journal.epoch == epoch:
+            with suppress(Refused):
+                async with AsyncExitStack() as backup:
                     save = await self.append_opaque(what, backup)
                     await save()
                     return
@@ -173,6 +195,7 @@ class RecordedTurn:
         self._backup = backup
         self._sequence = recorder.sequence(granted.write.collection or "") if granted.turn == "shared" else None
         self._ticket = -1
+        self._epoch: int | None = None
 
     @property
     def write(self) -> Write:
@@ -180,11 +203,13 @@ class RecordedTurn:
         return self._granted.write
 
     @property
-    def _what(self) -> str:
+    def what(self) -> str:
+        """What a person calls it by."""
         return f"{self._sent.method} {self._sent.path.partition('?')[0]}".strip()
 
     def send(self) -> None:
         """Take a place in the order."""
+        self._epoch = self._recorder.journal.epoch
         if self._sequence is not None:
             self._ticket = self._sequence.sent()
 
@@ -197,15 +222,18 @@ class RecordedTurn:
             if self._sent.body is None or effect in _NOT_REPEATABLE:
                 if effect is Effect.UNKNOWN and self._sent.method in _SAFE_METHODS:
                     return _nothing()
-                self.save = await recorder.append_opaque(self._what, self._backup)
+                self.save = await recorder.append_opaque(self.what, self._backup)
                 return _nothing()
             return self._append(answer)
         except (Refused, EngineError):
-            recorder.unsettle(self._what)
+            recorder.unsettle(self.what)
             raise
 
     def give_up(self, outcome: Outcome) -> None:
-        """Record a refused write too, to be refused again: a part of it may have been applied."""
+        """Record a refused write too, to be refused again: a part of it may have been applied.
+
+        Not one that was denied: it would be done again with all rights, and not be.
+        """
         effect = self._granted.write.effect
         recordable = self._sent.body is not None and effect not in _NOT_REPEATABLE
         if outcome is Outcome.REFUSED and recordable:
@@ -214,12 +242,15 @@ class RecordedTurn:
                 return
         if self._sequence is not None:
             self._sequence.answered(self._ticket)
-        if outcome is Outcome.UNANSWERED or (outcome is Outcome.REFUSED and effect is not Effect.UNKNOWN):
-            self._recorder.unsettle(self._what)
+        is_partly = effect is Effect.BATCH if outcome is Outcome.DENIED else effect is not Effect.UNKNOWN
+        if outcome is Outcome.UNANSWERED or (outcome is not Outcome.UNTOUCHED and is_partly):
+            self._recorder.unsettle(self.what)
 
     def _append(self, answer: Answer) -> Awaitable[None]:
         """Give the record to the journal as soon as no other can come before it. Raises Refused."""
         journal = self._recorder.journal
+        if journal.epoch != self._epoch:
+            raise Refused("the lineage changed hands while the write was under way", retry_after=1)
         record = self._recorder.record(self._granted, self._sent, answer)
         if self._sequence is None:
             return journal.durable(journal.append(record))

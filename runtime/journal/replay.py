@@ -137,11 +137,11 @@ class Replay:
                 f"the journal from {name} on belongs to backup number {change.seq}, not to {base_seq}",
                 hint="`rollback ID` goes back to an older backup without it",
             )
-        newer = [] if change.exact else await holding(self._repository, at.epoch, change.seq, head)
-        if newer:
+        newer = None if change.exact else await holding(self._repository, at.epoch, change.seq, head)
+        if newer is not None:
             raise IntegrityError(
                 f"the journal cannot do {change.what!r} again ({name}), which is newer than the backup to restore",
-                hint=f"The backups from {newer[-1]} on hold it; `rollback ID` goes back to an older one without it",
+                hint=f"The backups from {newer} on hold it; `rollback ID` goes back to an older one without it",
             )
 
     def _is_skipped(self, entry: Entry) -> bool:
@@ -151,10 +151,18 @@ class Replay:
         return True
 
 
-async def holding(repository: Repository, epoch: int, seq: int, head: Head) -> list[str]:
-    """Return the ids of an epoch's committed backups beyond a number, newest first."""
+async def holding(repository: Repository, epoch: int, seq: int, head: Head) -> str | None:
+    """Return the id of the first of an epoch's committed backups beyond a number; None when there was none.
+
+    Numbers have no gaps: the next one says in which epoch it was taken. When it is not there any more that cannot be
+    told, and the oldest one after it is returned.
+    """
     identifiers = [names.manifest_id(name) or "" for name in committed(await repository.manifest_names(), head)]
-    return [found for found in identifiers if names.order(found)[0] == epoch and names.order(found)[1] > seq]
+    beyond = [found for found in identifiers if names.order(found)[1] > seq]
+    if not beyond:
+        return None
+    first, number = names.order(beyond[-1])
+    return beyond[-1] if first == epoch or number > seq + 1 else None
 
 
 def following(base: Manifest | None, head: Head, position: JournalPosition | None = None) -> list[JournalPosition]:

@@ -75,6 +75,6 @@ class Sender:
         try:
             await self._channel.unary_unary(call.path)(call.body, timeout=_LONGEST_SECONDS, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            if outcome_of(error.code()) in {Outcome.REFUSED, Outcome.UNTOUCHED}:
+            if outcome_of(error.code()) is not Outcome.UNANSWERED:
                 raise Refusal(f"{error.code().name}: {error.details()}") from error
             raise EngineError(f"Qdrant did not answer {call.path}: {error.code().name}: {error.details()}") from error

@@ -22,6 +22,8 @@ log = get_logger()
 # other was there.
 MOST_UNDER_WAY: Final = 6
 _GROUP_BYTES: Final = 4 * 1024 * 1024
+# Beyond it no write goes to the engine: those that waited in vain are refused, and still to be put there.
+_MOST_WAITING: Final = 64 * 1024 * 1024
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LONGEST_RETRY_SECONDS: Final = 2.0
 
@@ -57,6 +59,7 @@ class Journal:
         self._patience = patience_seconds
         self._records = 0
         self._bytes = 0
+        self._waiting = 0
         self._lineage = ""
         self._writer = ""
         self._epoch: int | None = None
@@ -75,6 +78,11 @@ class Journal:
     def load(self) -> Load:
         """How much was recorded by this process so far."""
         return Load(self._records, self._bytes)
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that is recorded; None when none is."""
+        return self._epoch
 
     def begin(self, lineage: str, epoch: int, writer: str) -> None:
         """Start an epoch's journal, which nobody has written to."""
@@ -100,6 +108,7 @@ class Journal:
         group = self._open
         group.records.append(record)
         group.size += len(record.body)
+        self._waiting += len(record.body)
         self._records += 1
         self._bytes += len(record.body)
         self._wake.set()
@@ -176,12 +185,15 @@ class Journal:
         self._under_way.clear()
         self._stored.clear()
         self._slots = asyncio.Semaphore(MOST_UNDER_WAY)
+        self._waiting = 0
         self.failure = None
 
     def require_reachable(self) -> None:
         """Raise Refused while the bucket does not take the journal: what it cannot keep must not reach the engine."""
         if self.failure is not None:
             raise Refused(f"the bucket does not take the journal: {self.failure.message}", retry_after=5)
+        if self._waiting > _MOST_WAITING:
+            raise Refused("the bucket takes the journal too slowly: earlier writes are still on their way", retry_after=5)
 
     def require_open(self) -> None:
         """Raise Refused unless writes can be recorded."""
@@ -250,6 +262,7 @@ class Journal:
         while self._under_way and (first := next(iter(self._under_way))) in self._stored:
             self._stored.discard(first)
             group = self._under_way.pop(first)
+            self._waiting -= group.size
             self._slots.release()  # not before: no object is ever further behind a hole than this
             if not group.durable.done():
                 group.durable.set_result(None)
