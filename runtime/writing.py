@@ -77,6 +77,7 @@ class Writing:
         self._pending: Taken | None = None
         self._saving: asyncio.Task[object] | None = None
         self._skipped: tuple[str, ...] = ()
+        self._epoch: int | None = None
         gate.on_write = self._on_write
 
     @property
@@ -85,7 +86,11 @@ class Writing:
         return self._gate.written().total - self.base.written.total
 
     def begin(self, base: Base, skipped: tuple[str, ...]) -> None:
-        """Start from a backup that the engine holds exactly. `skipped` is recorded in the next one, soon."""
+        """Start from a backup that the engine holds exactly. `skipped` is recorded in the next one, soon.
+
+        Before that nothing of this epoch is saved: the journal may not be replayed yet.
+        """
+        self._epoch = self._lineage.epoch
         self.base = base
         self.unsaved_since = None
         self._pending = None
@@ -125,6 +130,8 @@ class Writing:
             return await self._save(reason, clean=clean, must=must)
 
     async def _save(self, reason: str, *, clean: bool, must: bool) -> Saved:
+        if self._lineage.epoch is None or self._epoch != self._lineage.epoch:
+            raise NotTheWriter("this instance is not the writer")
         self._saving = asyncio.current_task()
         started = asyncio.get_running_loop().time()
         oldest = started if self.unsaved_since is None else self.unsaved_since

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from runtime.backup import Backups
+from runtime.composition import Base
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
 from runtime.engine.process import Engine
@@ -71,6 +72,7 @@ class Workshop:
         """Take up the work."""
         backups = Backups(self.settings, engine, self.gate, self.repository)
         self.writing = Writing(self.settings, self.gate, self.lineage, backups)
+        self.writing.begin(Base(None, None, self.gate.written()), ())
         self.port = engine.admin.port
 
     async def call(self, method: str, path: str, body: object = None) -> object:
