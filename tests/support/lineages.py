@@ -72,7 +72,6 @@ class Workshop:
         """Take up the work."""
         backups = Backups(self.settings, engine, self.gate, self.repository)
         self.writing = Writing(self.settings, self.gate, self.lineage, backups)
-        self.writing.begin(Base(None, None, self.gate.written()), ())
         self.port = engine.admin.port
 
     async def call(self, method: str, path: str, body: object = None) -> object:
@@ -114,6 +113,8 @@ async def workshop(variables: Mapping[str, str]) -> AsyncIterator[Workshop]:
     async with running(settings) as engine:
         work.begin(engine)
         await work.lineage.create()
+        assert work.writing is not None
+        work.writing.begin(Base(None, None, work.gate.written()), ())
         yield work
         await work.lineage.release()
     await store.close()
