@@ -273,7 +273,7 @@ class Instance:
             await self._place_newest(head)
 
     async def _place_newest(self, head: Head) -> None:
-        if head.manifest is None or (await self._reaches(head) and self.replica.engine.running):
+        if await self._reaches(head) and self.replica.engine.running:
             return
         await self.replica.place(head)
         await self.replica.start()
