@@ -36,6 +36,7 @@ class Recording(Stage):
         super().__init__()
         self.backups = 0
         self.fails = 0
+        self.is_alone = False
         self.admin = Aliases()
         self.recorder = JournalRecorder(
             self.journal,
@@ -48,7 +49,9 @@ class Recording(Stage):
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        self.is_alone = True
         yield self._save
+        self.is_alone = False
 
     async def _save(self) -> None:
         if self.fails:
@@ -253,5 +256,27 @@ def test_a_write_by_an_alias_is_recorded_for_its_collection(recording: Callable[
         await stage.write(Write(Effect.CATALOG))
         await stage.write(Write(Effect.POINTS, "alias"), Answer((0,)))
         assert [record.collection for record in stage.records()] == ["c", None, "d"]
+
+    in_virtual_time(story())
+
+
+@pytest.mark.parametrize("effect", [Effect.RECOVER, Effect.UNKNOWN])
+def test_what_cannot_be_done_again_is_recorded_while_no_backup_is_under_way(
+    recording: Callable[[], Recording], effect: Effect
+) -> None:
+    """Then it is backed up, and acknowledged: a backup from before it is never taken for the one that holds it."""
+
+    async def story() -> None:
+        """Tell it."""
+        stage = recording()
+        await stage.begin()
+        alone: list[bool] = []
+        plan = stage.store.plan
+        stage.store.plan = lambda number, verb, name: (
+            alone.append(stage.is_alone) if verb == "write_new" else None,
+            plan(number, verb, name),
+        )[1]
+        await stage.write(Write(effect, "c"))
+        assert (alone, stage.kinds(), stage.backups) == ([True], ["opaque"], 1)
 
     in_virtual_time(story())
