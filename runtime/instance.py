@@ -146,6 +146,13 @@ class Instance:
         if settings.instance_role == "reader":
             await self._snapshots_on_start()
             self._stand_by()
+        elif start is Start.UNRESTORED:
+            self.replica.opened_for_writes()
+            await self.recovery.leave_behind()
+            self._open(self.gate.written())
+            self.gate.refuse("nothing was restored, as told: that is being saved")
+            await self.writing.save("start", must=True)
+            self.gate.admit()
         else:
             written = await self._catch_up()
             await self._snapshots_on_start()

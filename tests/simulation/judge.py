@@ -140,8 +140,11 @@ class Judge:
                     self._must(now - given.at <= bound, f"{write} was unsaved for {now - given.at:.1f} s ({why})")
 
     def heard_from(self, name: str, since: float) -> bool:
-        """Whether an instance acknowledged anything after a moment."""
-        return any(given.instance == name and given.at > since for given in self.acknowledged.values())
+        """Whether an instance acknowledged anything after a moment, as the writer that it is."""
+        epoch = self.head.epoch if self.head else 0
+        return any(
+            (given.instance, given.epoch) == (name, epoch) and given.at > since for given in self.acknowledged.values()
+        )
 
     def finished(self) -> None:
         """Compare the end with what was acknowledged."""
