@@ -70,7 +70,19 @@ class Follower:
         position = self._replica.position
         if newest.journal is None or position is None:
             return False
-        return position >= newest.journal or self.level_at is None or not await self._is_stuck(position)
+        if position >= newest.journal:
+            return True
+        if await self._ends_opaque(newest, newest.journal):
+            return False  # what only that backup holds: see `_passes`
+        return self.level_at is None or not await self._is_stuck(position)
+
+    async def _ends_opaque(self, newest: Manifest, position: JournalPosition) -> bool:
+        if position.n < 0:
+            return False
+        try:
+            return (await self._repository.journal_object(newest.lineage, position)).opaque is not None
+        except ObjectMissing:
+            return True
 
     async def _is_stuck(self, position: JournalPosition) -> bool:
         async for number in self._repository.journal_after(position):

@@ -146,6 +146,13 @@ class Instance:
         if settings.instance_role == "reader":
             await self._snapshots_on_start()
             self._stand_by()
+        elif start is Start.UNRESTORED:
+            self.replica.opened_for_writes()
+            await self.recovery.leave_behind()
+            self._open(self.gate.written())
+            self.gate.refuse("nothing was restored, as told: that is being saved")
+            await self.writing.save("start", must=True)
+            self.gate.admit()
         else:
             written = await self._catch_up()
             await self._snapshots_on_start()
@@ -245,6 +252,8 @@ class Instance:
         """
         if self._settings.instance_role == "reader" or self.replica.placed is None:
             return True
+        if self.recovery.journal is not None and self.replica.position is None:
+            return True  # it holds what may never have been acknowledged, and can follow once it is at a backup
         return head.clean and head.requested_by is None
 
     async def follow(self) -> None:
@@ -271,7 +280,7 @@ class Instance:
             await self._place_newest(head)
 
     async def _place_newest(self, head: Head) -> None:
-        if head.manifest is None or (await self._reaches(head) and self.replica.engine.running):
+        if await self._reaches(head) and self.replica.engine.running:
             return
         await self.replica.place(head)
         await self.replica.start()

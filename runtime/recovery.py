@@ -4,17 +4,20 @@ Owns the steps between claiming and opening the gate: seal what others wrote, do
 `DURABILITY=snapshot` no journal is kept, but what one holds is done again all the same.
 """
 
+import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from runtime.edge.gate import Gate, Refused
-from runtime.errors import NotTheWriter
+from runtime.errors import IntegrityError, NotTheWriter
 from runtime.journal.recorder import JournalRecorder
-from runtime.journal.replay import Replay, Replayed
+from runtime.journal.replay import Replay, Replayed, following
 from runtime.journal.sender import Sends
+from runtime.journal.tail import Tail
 from runtime.journal.writer import Journal
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
+from runtime.repository.committed import committed
 from runtime.repository.head import Head
 from runtime.repository.journal_object import JournalObject, JournalPosition, Opaque
 from runtime.repository.manifest import Manifest
@@ -72,6 +75,21 @@ class Recovery:
             raise NotTheWriter("another instance took over while the journal was replayed")
         await self._begin(base, state.head, epoch)
 
+    async def leave_behind(self) -> None:
+        """Seal what others wrote and do none of it again, as told; then open this epoch.
+
+        What is done in it is over no backup that there is: save before any write.
+        """
+        state, epoch = self._lineage.seen, self._lineage.epoch
+        if state is None or epoch is None:
+            raise NotTheWriter("another instance took over before this one was ready")
+        repository = self._lineage.repository
+        tail = Tail(repository, state.head.lineage, self._lineage.instance)
+        for start in following(await newest_readable(repository, state.head), state.head):
+            async for _ in tail.sealed(start):
+                pass
+        await self._begin(None, state.head, epoch)
+
     def abandon(self) -> None:
         """Record nothing more: this instance is the writer no longer."""
         if self.journal is not None:
@@ -85,7 +103,7 @@ class Recovery:
             await say_that_no_journal_tells(self._lineage.repository, head, epoch, self._lineage.instance)
             return
         if self._recorder is not None:
-            await self._recorder.learn()
+            await self._recorder.begin()
         self.journal.begin(head.lineage, epoch, self._lineage.instance)
         if base is not None and base.journal is None:
             change = Opaque("the first journal over a backup", base.seq, exact=True)
@@ -93,6 +111,16 @@ class Recovery:
                 await self.journal.durable(self.journal.append_opaque(change))
             except Refused as refused:
                 raise NotTheWriter(f"the journal could not be begun: {refused.reason}") from refused
+
+
+async def newest_readable(repository: Repository, head: Head) -> Manifest | None:
+    """Return the newest backup whose manifest can be read. Raises IntegrityError when there is none that can."""
+    if head.manifest is None:
+        return None
+    for name in committed(await repository.manifest_names(), head):
+        with contextlib.suppress(IntegrityError):
+            return await repository.manifest(name)
+    raise IntegrityError(f"no manifest in {repository} can be read", hint="`python -m runtime repair`")
 
 
 async def say_that_no_journal_tells(repository: Repository, head: Head, epoch: int, writer: str) -> None:

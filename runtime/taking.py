@@ -15,10 +15,8 @@ from runtime.handover import Turn
 from runtime.journal.replay import following
 from runtime.journal.tail import Tail
 from runtime.lineage import Lineage
-from runtime.recovery import say_that_no_journal_tells
-from runtime.repository.committed import committed
+from runtime.recovery import newest_readable, say_that_no_journal_tells
 from runtime.repository.head import Head
-from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository, Superseded
 from runtime.settings import Settings
 
@@ -78,7 +76,7 @@ async def _close_journals(repository: Repository, lineage: Lineage, *, leaves_jo
         raise NotTheWriter("another instance took the lineage over")
     tail = Tail(repository, state.head.lineage, lineage.instance)
     records = 0
-    for start in following(await _newest_readable(repository, state.head), state.head):
+    for start in following(await newest_readable(repository, state.head), state.head):
         try:
             async for found in tail.sealed(start):
                 records += len(found.records)
@@ -92,16 +90,6 @@ async def _close_journals(repository: Repository, lineage: Lineage, *, leaves_jo
             hint="Start an instance: it saves them. Then run this again",
         )
     await say_that_no_journal_tells(repository, state.head, lineage.epoch, lineage.instance)
-
-
-async def _newest_readable(repository: Repository, head: Head) -> Manifest | None:
-    """Return the newest backup whose manifest can be read. Raises IntegrityError when there is none that can."""
-    if head.manifest is None:
-        return None
-    for name in committed(await repository.manifest_names(), head):
-        with contextlib.suppress(IntegrityError):
-            return await repository.manifest(name)
-    raise IntegrityError(f"no manifest in {repository} can be read", hint="`python -m runtime repair`")
 
 
 @contextlib.asynccontextmanager

@@ -82,6 +82,7 @@ class Writing:
         self.estimate = Estimate()
         self._in_base = self._recorded
         self._replay_is_long = asyncio.Event()
+        self._epoch: int | None = None
         gate.on_write = self._on_write
 
     @property
@@ -106,8 +107,10 @@ class Writing:
     def begin(self, base: Base, skipped: tuple[str, ...], replayed: Replayed | None = None) -> None:
         """Start from a backup, all of which the engine holds, and what was `replayed` beyond it.
 
-        `skipped` is recorded in the next one, soon.
+        `skipped` is recorded in the next one, soon. Before that nothing of this epoch is saved: the journal may not be
+        replayed yet.
         """
+        self._epoch = self._lineage.epoch
         self.base = base
         self._in_base = self._recorded
         if replayed is not None:
@@ -151,6 +154,8 @@ class Writing:
             return await self._save(reason, clean=clean, must=must)
 
     async def _save(self, reason: str, *, clean: bool, must: bool) -> Saved:
+        if self._lineage.epoch is None or self._epoch != self._lineage.epoch:
+            raise NotTheWriter("this instance is not the writer")
         self._saving = asyncio.current_task()
         started = asyncio.get_running_loop().time()
         oldest = started if self.unsaved_since is None else self.unsaved_since
@@ -203,10 +208,11 @@ class Writing:
             try:
                 # Writes that never all end at once must not put a backup off for ever. With a journal they may: it
                 # holds them, and a backup in the middle of one would not know whether it has it.
-                await self.save("change", must=self._is_overdue() and not self._settings.keeps_journal)
+                await self.save("change", must=self._is_overdue() and self._journal is None)
             except Busy:
                 await asyncio.sleep(busy)
-                busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
+                if self._journal is not None:  # nothing is lost meanwhile; else the promised age would be broken
+                    busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
                 continue
             except NotTheWriter:
                 self._wake.clear()

@@ -124,10 +124,14 @@ class Gate:
                     await self._open.wait()
             except TimeoutError:
                 self._refuse_now(Refused("a backup is taking its position", retry_after=1))
-        if self._refusal is not None:
-            self._refuse_now(Refused(self._refusal.reason, retry_after=self._refusal.retry_after))
+        self.require_admitted()
         self._in_flight += 1
         self._idle.clear()
+
+    def require_admitted(self) -> None:
+        """Raise Refused while writes are turned away."""
+        if self._refusal is not None:
+            self._refuse_now(Refused(self._refusal.reason, retry_after=self._refusal.retry_after))
 
     def leave(self, write: Write, outcome: Outcome) -> None:
         """Give the place back and record what the write may have changed."""

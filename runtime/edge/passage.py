@@ -34,16 +34,20 @@ async def passage(gate: Gate, write: Write, resolve: Callable[[str], str], sent:
     """
     _refuse_unstreamable(write)
     stored: Awaitable[None] | None = None
+    known: int | None = None
     async with AsyncExitStack() as turns:
         turn: Turn | None = None
         if gate.recorder is not None:
+            gate.require_admitted()
+            # Whoever is to become the writer for it becomes it first: what names mean is known only then.
+            known = await gate.confirm()
             turn = await turns.enter_async_context(gate.recorder.turn(write, sent))
             write = turn.write
         await gate.enter()
         state = Passage(Outcome.UNTOUCHED)
         before = _resolved(write, resolve)
         try:
-            epoch = await gate.confirm()
+            epoch = await gate.confirm(known)
             state.outcome = Outcome.UNANSWERED
             if turn is None:
                 yield state

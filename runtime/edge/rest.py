@@ -217,7 +217,9 @@ class _Exchange:
 
     async def _take_place(self, places: AsyncExitStack) -> None:
         if self._write is not None and takes_place(self._write):
-            sent = Sent("rest", self._request.method, self._request.raw_path, self._kept.body)
+            # A compressed body is none that could be joined to others, or sent again without its headers.
+            body = None if "Content-Encoding" in self._request.headers else self._kept.body
+            sent = Sent("rest", self._request.method, self._request.raw_path, body)
             self._place = await places.enter_async_context(passage(self._gate, self._write, self._resolve, sent))
 
     async def _stream(self, engine: aiohttp.ClientResponse, first: bytes) -> web.StreamResponse:

@@ -51,7 +51,7 @@ def read_config(storage: Path, collection: str) -> dict[str, str]:
 
 
 def shard_ids(storage: Path, collection: str) -> list[str]:
-    """Return the ids of a collection's shards, as they are on disk."""
+    """Return the ids of a collection's shards, as they are on disk. Raises FileNotFoundError."""
     folder = collection_dir(storage, collection)
     return sorted((entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name.isdigit()), key=int)
 

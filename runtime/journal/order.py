@@ -13,14 +13,27 @@ from dataclasses import dataclass
 from runtime.repository.journal_object import JournalPosition, Record
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An answered write. `sent_before`: the ticket of the first that was sent after its answer."""
+
+    operation: int | None
+    sent_before: int
+    queue: Callable[[], None]
+
+
 class Sequence:
-    """One collection's writes under way. Each is `sent`, then `answered`; both in one event loop."""
+    """One collection's writes under way. Each is `sent`, then `answered`; both in one event loop.
+
+    Another collection of the same name, or another engine, numbers its writes anew: that is another Sequence.
+    """
 
     def __init__(self) -> None:
         self._tickets = itertools.count()
+        self._answers = itertools.count()
         self._next = 0
         self._under_way: set[int] = set()
-        self._held: list[tuple[int, int, Callable[[], None]]] = []
+        self._held: list[tuple[int, int, _Held]] = []
         self._last: int | None = None
 
     @property
@@ -42,21 +55,22 @@ class Sequence:
         """
         self._under_way.discard(ticket)
         if queue is not None:
-            key = operation if operation is not None else self._highest() + 1
-            heapq.heappush(self._held, (key, self._next, queue))
+            place = operation if operation is not None else self._highest()
+            heapq.heappush(self._held, (place, next(self._answers), _Held(operation, self._next, queue)))
         while self._held:
-            number, sent_before, ready = self._held[0]
-            if number != self._following() and any(other < sent_before for other in self._under_way):
+            held = self._held[0][2]
+            if not self._follows(held.operation) and any(other < held.sent_before for other in self._under_way):
                 return
             heapq.heappop(self._held)
-            self._last = number
-            ready()
+            self._last = self._last if held.operation is None else held.operation
+            held.queue()
 
-    def _following(self) -> int:
-        return -1 if self._last is None else self._last + 1
+    def _follows(self, operation: int | None) -> bool:
+        """Whether it is the very next one: then nothing that is under way can come before it."""
+        return operation is not None and self._last is not None and operation == self._last + 1
 
     def _highest(self) -> int:
-        return max([number for number, _, _ in self._held], default=-1 if self._last is None else self._last)
+        return max([place for place, _, _ in self._held], default=-1 if self._last is None else self._last)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,17 +21,14 @@ from runtime.engine.admin import Admin
 from runtime.errors import EngineError
 from runtime.journal.budget import Budget
 from runtime.journal.order import Sequence
+from runtime.journal.settling import Settling
 from runtime.journal.turns import Granted, Turns
 from runtime.journal.writer import Journal
-from runtime.logs import get_logger
 from runtime.repository.journal_object import Opaque, Record
-
-log = get_logger()
 
 # Qdrant itself takes no JSON above 32 MiB; a larger message by gRPC is not kept.
 LARGEST_BODY: Final = 34 * 1024 * 1024
 _MOST_KEPT: Final = 24 * 1024 * 1024
-_SETTLE_RETRY_SECONDS: Final = 1.0
 _NUMBERED: Final = frozenset({Effect.POINTS, Effect.BATCH, Effect.SCHEMA})
 _NOT_REPEATABLE: Final = frozenset({Effect.RECOVER, Effect.UNKNOWN})
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
@@ -73,7 +70,7 @@ class JournalRecorder:
         self._sequences: dict[str, Sequence] = {}
         self._aliases: dict[str, str] = {}
         self._many_shards: dict[str, bool] = {}
-        self._settling: asyncio.Task[None] | None = None
+        self.settling = Settling(journal, self._turns, self._back_up)
 
     async def take(self, size: int) -> None:
         """Count bytes of a body that is kept. Raises Refused."""
@@ -83,32 +80,48 @@ class JournalRecorder:
         """Count them no more."""
         self._budget.give(size)
 
+    async def begin(self) -> None:
+        """Get to know an engine whose writes are recorded from now on. Raises EngineError."""
+        self._sequences = {}  # another engine numbers its writes anew
+        await self.learn()
+
     async def learn(self) -> None:
-        """Ask the engine what names mean, for the first time or after a change. Raises EngineError."""
-        self._aliases = await self._admin.aliases()
+        """Ask the engine what names mean, after they were changed. Raises EngineError."""
+        self._forget_idle()  # what was made anew numbers its writes anew
         self._many_shards.clear()
+        self._aliases = await self._admin.aliases()
 
     def forget(self) -> None:
         """Stop settling: what the engine holds is not this instance's to save any more."""
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
+        self.settling.stop()
 
     @asynccontextmanager
     async def turn(self, write: Write, sent: Sent) -> AsyncIterator["RecordedTurn"]:
         """Hold a write's turn; what cannot be recorded is in a backup when the block has ended. Raises Refused."""
-        async with self._turns.turn(write, alone=sent.body is None) as granted, AsyncExitStack() as backup:
-            turn = RecordedTurn(self, granted, sent, backup)
-            yield turn
-            if turn.save is not None:
-                await turn.save()
+        while True:
+            await self.settling.over()
+            async with self._turns.turn(write, alone=sent.body is None) as granted, AsyncExitStack() as backup:
+                if self.settling.is_under_way:
+                    continue  # who had the turn before has no answer
+                turn = RecordedTurn(self, granted, sent, backup)
+                yield turn
+                if turn.save is not None:
+                    try:
+                        await turn.save()
+                    except Refused:
+                        self.settling.begin(turn.what)
+                        raise
+                return
 
     def sequence(self, collection: str) -> Sequence:
         """Return the order of a collection's writes under way. No more are remembered than there are."""
         if collection not in self._sequences:
-            self._sequences = {name: known for name, known in self._sequences.items() if not known.is_idle}
+            self._forget_idle()
             self._sequences[collection] = Sequence()
         return self._sequences[collection]
+
+    def _forget_idle(self) -> None:
+        self._sequences = {name: known for name, known in self._sequences.items() if not known.is_idle}
 
     def record(self, granted: Granted, sent: Sent, answer: Answer) -> Record:
         """Return what is written down of a write."""
@@ -134,20 +147,10 @@ class JournalRecorder:
         await self.journal.durable(self.journal.append_opaque(Opaque(what, self._head_seq())))
         return save
 
-    def unsettle(self, what: str) -> None:
-        """Let no write go to the engine until a backup holds what it holds now: something may have been applied."""
-        if self._settling is None or self._settling.done():
-            self._settling = asyncio.create_task(self._settle(what), name="settle")
-
-    async def _settle(self, what: str) -> None:
-        log.warning("journal.unsettled", message=f"{what} has no answer: a backup is taken before other writes go on")
-        while True:
-            with suppress(Refused):
-                async with self._turns.turn(Write(Effect.UNKNOWN), alone=True), AsyncExitStack() as backup:
-                    save = await self.append_opaque(what, backup)
-                    await save()
-                    return
-            await asyncio.sleep(_SETTLE_RETRY_SECONDS)
+    async def _back_up(self, what: str) -> None:
+        async with AsyncExitStack() as backup:
+            save = await self.append_opaque(what, backup)
+            await save()
 
     def _meaning(self, name: str) -> str:
         return self._aliases.get(name, name)
@@ -155,10 +158,11 @@ class JournalRecorder:
     def _has_many_shards(self, collection: str) -> bool:
         known = self._many_shards.get(collection)
         if known is None:
-            shards = layout.shard_ids(self._storage, collection)
-            known = len(shards) > 1
-            if shards:  # names of collections that are none come from clients
-                self._many_shards[collection] = known
+            try:
+                known = len(layout.shard_ids(self._storage, collection)) > 1
+            except (OSError, ValueError):  # names of collections that are none come from clients
+                return False
+            self._many_shards[collection] = known
         return known
 
 
@@ -173,6 +177,7 @@ class RecordedTurn:
         self._backup = backup
         self._sequence = recorder.sequence(granted.write.collection or "") if granted.turn == "shared" else None
         self._ticket = -1
+        self._epoch: int | None = None
 
     @property
     def write(self) -> Write:
@@ -180,11 +185,13 @@ class RecordedTurn:
         return self._granted.write
 
     @property
-    def _what(self) -> str:
+    def what(self) -> str:
+        """What a person calls it by."""
         return f"{self._sent.method} {self._sent.path.partition('?')[0]}".strip()
 
     def send(self) -> None:
         """Take a place in the order."""
+        self._epoch = self._recorder.journal.epoch
         if self._sequence is not None:
             self._ticket = self._sequence.sent()
 
@@ -197,11 +204,11 @@ class RecordedTurn:
             if self._sent.body is None or effect in _NOT_REPEATABLE:
                 if effect is Effect.UNKNOWN and self._sent.method in _SAFE_METHODS:
                     return _nothing()
-                self.save = await recorder.append_opaque(self._what, self._backup)
+                self.save = await recorder.append_opaque(self.what, self._backup)
                 return _nothing()
             return self._append(answer)
         except (Refused, EngineError):
-            recorder.unsettle(self._what)
+            recorder.settling.begin(self.what)
             raise
 
     def give_up(self, outcome: Outcome) -> None:
@@ -217,12 +224,15 @@ class RecordedTurn:
                 return
         if self._sequence is not None:
             self._sequence.answered(self._ticket)
-        if outcome is Outcome.UNANSWERED or (outcome is Outcome.REFUSED and effect is not Effect.UNKNOWN):
-            self._recorder.unsettle(self._what)
+        is_partly = effect is Effect.BATCH if outcome is Outcome.DENIED else effect is not Effect.UNKNOWN
+        if outcome is Outcome.UNANSWERED or (outcome is not Outcome.UNTOUCHED and is_partly):
+            self._recorder.settling.begin(self.what)
 
     def _append(self, answer: Answer) -> Awaitable[None]:
         """Give the record to the journal as soon as no other can come before it. Raises Refused."""
         journal = self._recorder.journal
+        if journal.epoch != self._epoch:
+            raise Refused("the lineage changed hands while the write was under way", retry_after=1)
         record = self._recorder.record(self._granted, self._sent, answer)
         if self._sequence is None:
             return journal.durable(journal.append(record))
@@ -247,5 +257,8 @@ def _forgotten(stored: Awaitable[None]) -> None:
         stored.close()
 
 
-async def _nothing() -> None:
-    """Be done."""
+def _nothing() -> Awaitable[None]:
+    """Return what is done already."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done

@@ -22,6 +22,8 @@ log = get_logger()
 # other was there.
 MOST_UNDER_WAY: Final = 6
 _GROUP_BYTES: Final = 2 * 1024 * 1024
+# Beyond it no write goes to the engine: those that waited in vain are refused, and still to be put there.
+_MOST_WAITING: Final = 64 * 1024 * 1024
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LONGEST_RETRY_SECONDS: Final = 2.0
 
@@ -64,6 +66,7 @@ class Journal:
         self._patience = patience_seconds
         self._records = 0
         self._bytes = 0
+        self._waiting = 0
         self._lineage = ""
         self._writer = ""
         self._epoch: int | None = None
@@ -94,6 +97,11 @@ class Journal:
         """The last position that was given away; None while no journal is kept."""
         return None if self._epoch is None else JournalPosition(self._epoch, self._next - 1)
 
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that is recorded; None when none is."""
+        return self._epoch
+
     def begin(self, lineage: str, epoch: int, writer: str) -> None:
         """Start an epoch's journal, which nobody has written to."""
         self.abandon()
@@ -118,6 +126,7 @@ class Journal:
         group = self._open
         group.records.append(record)
         group.size += len(record.body)
+        self._waiting += len(record.body)
         self._records += 1
         self._bytes += len(record.body)
         self._wake.set()
@@ -194,12 +203,17 @@ class Journal:
         self._under_way.clear()
         self._stored.clear()
         self._slots = asyncio.Semaphore(MOST_UNDER_WAY)
+        self._waiting = 0
         self.failure = self.failing_since = None
 
     def require_reachable(self) -> None:
         """Raise Refused while the bucket does not take the journal: what it cannot keep must not reach the engine."""
         if self.failure is not None:
             raise Refused(f"the bucket does not take the journal: {self.failure.message}", retry_after=5)
+        if self._waiting > _MOST_WAITING:
+            raise Refused(
+                "the bucket takes the journal too slowly: earlier writes are still on their way", retry_after=5
+            )
 
     def require_open(self) -> None:
         """Raise Refused unless writes can be recorded."""
@@ -269,6 +283,7 @@ class Journal:
         while self._under_way and (first := next(iter(self._under_way))) in self._stored:
             self._stored.discard(first)
             group = self._under_way.pop(first)
+            self._waiting -= group.size
             self._slots.release()  # not before: no object is ever further behind a hole than this
             if not group.durable.done():
                 group.durable.set_result(None)

@@ -97,7 +97,12 @@ def test_of_two_newcomers_at_once_one_writes(fleet: Fleet) -> None:
 
 def test_a_frozen_writer_acknowledges_nothing_after_it_thaws(fleet: Fleet) -> None:
     """A newcomer claims after the time-out; the thawed one refuses, says it is fenced, and counts what was lost."""
-    settings = {"BACKUP_QUIET_SECONDS": "60", "BACKUP_MAX_AGE_SECONDS": "60", "HANDOVER_IDLE_SECONDS": "60"}
+    settings = {
+        "DURABILITY": "snapshot",
+        "BACKUP_QUIET_SECONDS": "60",
+        "BACKUP_MAX_AGE_SECONDS": "60",
+        "HANDOVER_IDLE_SECONDS": "60",
+    }
     first = fleet.start(**settings)
     make(first, "c")
     put_numbers(first, "c", range(1, 11))

@@ -78,8 +78,7 @@ def test_no_key_is_seen_in_logs_arguments_health_or_files(fleet: Fleet) -> None:
     schema = {"vectors": {"size": 2, "distance": "Dot"}}
     assert instance.ask("PUT", of("c"), schema, headers=headers).status_code == 200
     instance.ask("GET", "/collections", headers={"authorization": f"Bearer {READ_ONLY}"})
-    # A body that is wrong is told with what is wrong in it. Not a write's: the journal keeps those as they came.
-    instance.ask("POST", of("c", "points/search"), {"vector": KEY}, headers=headers)
+    instance.ask("POST", of("c", "points/query"), {"query": KEY}, headers=headers)
     assert httpx.post(f"{instance.agent}/api/snapshot", headers=headers).status_code == 200
     processes = [psutil.Process(instance.process.pid), *psutil.Process(instance.process.pid).children(recursive=True)]
     assert len(processes) == 3

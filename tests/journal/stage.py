@@ -20,6 +20,9 @@ def in_virtual_time(story: Coroutine[Any, Any, None]) -> None:
     try:
         loop.run_until_complete(story)
     finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
 

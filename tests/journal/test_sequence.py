@@ -60,3 +60,28 @@ def test_a_write_that_follows_the_last_one_does_not_wait() -> None:
     assert queued == [0, 1, 2]
     sequence.answered(slow, 3, lambda: queued.append(3))
     assert queued == [0, 1, 2, 3, 4]
+
+
+def test_a_refused_write_has_no_number_that_the_next_could_follow() -> None:
+    """It waits for what was sent before its answer, and lets nothing go before what comes before that."""
+    sequence = Sequence()
+    queued: list[str] = []
+    earlier, six, refused, seven = (sequence.sent() for _ in range(4))
+    sequence.answered(earlier, 5, lambda: queued.append("5"))
+    sequence.answered(refused, None, lambda: queued.append("refused"))
+    sequence.answered(seven, 7, lambda: queued.append("7"))
+    assert "7" not in queued
+    sequence.answered(six, 6, lambda: queued.append("6"))
+    assert [each for each in queued if each != "refused"] == ["5", "6", "7"]
+    assert sequence.is_idle
+
+
+def test_many_refused_writes_at_one_moment_are_all_queued() -> None:
+    """Answers that share a place in the order are told apart."""
+    sequence = Sequence()
+    queued: list[int] = []
+    slow, *others = (sequence.sent() for _ in range(5))
+    for number, other in enumerate(others):
+        sequence.answered(other, None, lambda number=number: queued.append(number))  # type: ignore[misc]
+    sequence.answered(slow, 0, lambda: queued.append(4))
+    assert sorted(queued) == [0, 1, 2, 3, 4]

@@ -51,7 +51,7 @@ MUTATIONS = (
         "a commit that failed half-way is not finished first",
         "sequence numbers with gaps: nobody knows what was committed",
         "runtime/writing.py",
-        (("                await self._finish_pending()\n", ""),),
+        (("            await self._finish_pending()\n", ""),),
     ),
     Mutation(
         "a clean collection keeps no entry",

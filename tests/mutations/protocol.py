@@ -109,8 +109,8 @@ MUTATIONS = (
         "runtime/replica.py",
         (
             (
-                " and self.placed.choice.stands_for(newest) and not self._written_to",
-                " and self.placed.choice.stands_for(newest)",
+                "        if self.placed is None or self._written_to:\n",
+                "        if self.placed is None:\n",
             ),
         ),
         pytest("tests/crash_points/test_refusals.py"),

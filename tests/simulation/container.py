@@ -6,12 +6,14 @@ Owns how the parts are put together, and what a client's request does inside a c
 import asyncio
 import contextlib
 import datetime as dt
+import json
 import random
 from pathlib import Path
 from typing import cast
 
 from runtime import supervisor
 from runtime.backup import Backups, Busy
+from runtime.edge.answers import Answer
 from runtime.edge.edge import Edge
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate, Refused
@@ -20,14 +22,15 @@ from runtime.edge.recording import Sent
 from runtime.errors import EngineError, RuntimeFailure
 from runtime.follower import Follower
 from runtime.instance import Instance, Role
-from runtime.journal.sender import Sender
+from runtime.journal.recorder import JournalRecorder
+from runtime.journal.writer import Journal
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
 from runtime.recovery import Recovery
 from runtime.repository.repository import Repository
 from runtime.settings import Settings
 from runtime.writing import Writing
-from tests.simulation.engine import Child, SimulatedEngine, SimulatedReplica
+from tests.simulation.engine import Child, SimulatedEngine, SimulatedReplica, SimulatedSender
 from tests.simulation.judge import Judge
 from tests.simulation.network import NetworkStore, Weather
 from tests.support.processes import Process
@@ -38,8 +41,6 @@ log = get_logger()
 _SLACK_SECONDS = 3.0
 # How long the children take to end, while clients are still connected.
 _ENDING_SECONDS = 0.6
-
-SENT = Sent("rest", "PUT", "/collections/c/points", b"{}")
 
 
 class StillEdge:
@@ -91,16 +92,39 @@ class Container:
         engine = self.engine.as_engine()
         replica = SimulatedReplica(settings, engine, repository, self._edge)
         replica._version = "1.19.0"
-        backups = Backups(settings, engine, self.gate, repository, wall_clock=self._wall_clock)
+        journal = Journal(repository, linger_seconds=0.002, patience_seconds=2) if settings.keeps_journal else None
+        backups = Backups(
+            settings,
+            engine,
+            self.gate,
+            repository,
+            wall_clock=self._wall_clock,
+            journal=journal.position if journal else None,
+        )
+        writing = Writing(settings, self.gate, lineage, backups, journal)
+        recorder = None
+        if journal is not None:
+            recorder = self.gate.recorder = JournalRecorder(
+                journal,
+                engine.admin,
+                settings.storage_dir,
+                alone=writing.alone,
+                head_seq=lineage.head_seq,
+                wall_clock=lambda: self._wall_clock().timestamp(),
+            )
+
+        def sender() -> SimulatedSender:
+            return SimulatedSender(self.engine, judge.replayed)
+
         self.instance = Instance(
             settings,
             name=self.name,
             gate=self.gate,
             lineage=lineage,
             replica=replica,
-            writing=Writing(settings, self.gate, lineage, backups),
-            recovery=Recovery(self.gate, lineage, lambda: Sender(settings)),
-            follower=Follower(repository, replica, self.name, sender=lambda: Sender(settings), note=self.gate.note),
+            writing=writing,
+            recovery=Recovery(self.gate, lineage, sender, journal, recorder),
+            follower=Follower(repository, replica, self.name, sender=sender, note=self.gate.note),
             clock=process.clock,
         )
         judge.containers[self.name] = self
@@ -156,11 +180,13 @@ class Container:
         """Pass the gate as a request does, and tell the judge when it would be answered."""
         makes = collection not in self.engine.disk
         passing = Write(Effect.REPLACE if makes else Effect.POINTS, collection)
+        sent = Sent("rest", "PUT", f"/collections/{collection}/points", json.dumps({"w": write}).encode())
         try:
-            async with passage(self.gate, passing, str, SENT) as state:
+            async with passage(self.gate, passing, str, sent) as state:
                 await asyncio.sleep(0.03 * self._rng.random())
                 slowly = self._rng.random() < 0.1
-                self.engine.apply(collection, write, makes=makes)
+                number = self.engine.apply(collection, write, makes=makes)
+                state.answer = Answer((number,))
                 self.applied[write] = self.instance.lineage.epoch
                 await asyncio.sleep((3.0 if slowly else 0.03) * self._rng.random())
                 state.outcome = Outcome.APPLIED
@@ -183,12 +209,13 @@ class Container:
         return dt.datetime(2026, 6, 15, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
 
 
-def settings_for(storage: Path, **others: str) -> Settings:
+def settings_for(storage: Path, durability: str, **others: str) -> Settings:
     """Return the settings of every simulated container: the product's relations between times, all shorter."""
     return Settings.from_env(
         {
             "BACKUP_URL": "file:///simulated/backup",
             "QDRANT_STORAGE_DIR": str(storage),
+            "DURABILITY": durability,
             "HANDOVER_TIMEOUT_SECONDS": "2",
             "HANDOVER_IDLE_SECONDS": "0.5",
             "BACKUP_QUIET_SECONDS": "0.4",

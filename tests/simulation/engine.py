@@ -12,13 +12,16 @@ import io
 import json
 import random
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
+from runtime.edge.effects import Effect
 from runtime.engine.process import Engine
 from runtime.engine.stream import ShardStream
 from runtime.errors import EngineError, IntegrityError
+from runtime.journal.order import Entry
+from runtime.journal.requests import Call
 from runtime.replica import Placed, Replica
 from runtime.repository.manifest import FileEntry, Manifest
 from runtime.selection import Choice
@@ -49,6 +52,7 @@ class SimulatedEngine:
 
     def __init__(self, rng: random.Random) -> None:
         self.disk: dict[str, set[str]] = {}
+        self._numbers: dict[str, int] = {}
         self.admin = self
         self.child: Child | None = None
         self.stopping = False
@@ -86,12 +90,21 @@ class SimulatedEngine:
         if self.child is not None and self.child.running:
             self.child.exited.set_result(-9)
 
-    def apply(self, collection: str, write: str, *, makes: bool) -> None:
-        """Take a write; one that `makes` its collection needs none. Raises EngineError when it does not run."""
+    def apply(self, collection: str, write: str, *, makes: bool) -> int:
+        """Take a write; one that `makes` its collection needs none. Returns its number in its collection.
+
+        Raises EngineError when it does not run.
+        """
         self._must_run()
         if collection not in self.disk and not makes:
             raise EngineError(f"there is no collection {collection!r}")
         self.disk.setdefault(collection, set()).add(write)
+        self._numbers[collection] = self._numbers.get(collection, -1) + 1
+        return self._numbers[collection]
+
+    def placed(self, disk: dict[str, set[str]]) -> None:
+        """Hold other files; writes are numbered anew."""
+        self.disk, self._numbers = disk, {}
 
     async def version(self) -> str:
         """Return its version."""
@@ -133,6 +146,30 @@ class SimulatedEngine:
             raise EngineError("the engine does not run")
 
 
+class SimulatedSender:
+    """Does recorded writes again in a simulated engine, and notes what it did in which order."""
+
+    def __init__(self, engine: SimulatedEngine, replayed: Callable[[str, Sequence[Entry]], None]) -> None:
+        self._engine = engine
+        self._replayed = replayed
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+    async def send(self, call: Call) -> None:
+        """Apply what a request holds."""
+        body = json.loads(call.body)
+        operations = [operation["upsert"] for operation in body["operations"]] if "operations" in body else [body]
+        await asyncio.sleep(0.005)
+        for entry, operation in zip(call.entries, operations, strict=True):
+            makes = entry.record.effect == Effect.REPLACE
+            self._engine.apply(entry.record.collection or "", operation["w"], makes=makes)
+        self._replayed(call.entries[0].record.collection or "", call.entries)
+
+
 class SimulatedReplica(Replica):
     """The real replica, but the disk it places into is the simulated engine's."""
 
@@ -145,7 +182,7 @@ class SimulatedReplica(Replica):
 
     async def _place_nothing(self) -> Placed:
         """Empty the disk."""
-        self.engine.disk = {}
+        self.engine.placed({})
         return Placed(Choice(None, None), 0, 0, 0.0)
 
     async def _place(self, choice: Choice) -> Placed:
@@ -165,7 +202,7 @@ class SimulatedReplica(Replica):
                 if hashlib.sha256(content).hexdigest() != entry.sha256:
                     raise IntegrityError(f"{pack} is damaged: {path} has a wrong hash")
                 placed[name].add(content.decode())
-        self.engine.disk = placed
+        self.engine.placed(placed)
         return Placed(choice, 0, 0, 0.0)
 
 

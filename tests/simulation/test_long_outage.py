@@ -117,7 +117,7 @@ class Hour:
 def test_an_hour_without_the_bucket_is_told_survived_and_caught_up(tmp_path: Path, outage: str) -> None:
     """Reads pass, writes are refused or counted, memory stays, the age is told; then everything is saved."""
     make_layout(tmp_path)
-    hour = Hour(settings_for(tmp_path, STORE_OUTAGE=outage, **SETTINGS))
+    hour = Hour(settings_for(tmp_path, "snapshot", STORE_OUTAGE=outage, **SETTINGS))
     tracemalloc.start()
     try:
         run(hour.live(), hour.loop)

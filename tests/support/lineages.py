@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from runtime.backup import Backups
+from runtime.composition import Base
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
 from runtime.engine.process import Engine
@@ -112,6 +113,8 @@ async def workshop(variables: Mapping[str, str]) -> AsyncIterator[Workshop]:
     async with running(settings) as engine:
         work.begin(engine)
         await work.lineage.create()
+        assert work.writing is not None
+        work.writing.begin(Base(None, None, work.gate.written()), ())
         yield work
         await work.lineage.release()
     await store.close()

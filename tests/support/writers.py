@@ -106,6 +106,7 @@ def on_stage(story: Callable[[Stage], Awaitable[T]], *, scheduled: bool = True) 
         """Tell it."""
         stage = Stage()
         await stage.lineage.create()
+        stage.writing.begin(Base(None, None, stage.gate.written()), ())
         task = asyncio.create_task(stage.writing.run()) if scheduled else None
         try:
             return await story(stage)
