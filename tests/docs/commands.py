@@ -11,6 +11,7 @@ from dataclasses import fields
 
 import click
 
+from components.options import every_option
 from runtime.cli import cli
 from runtime.settings import Settings
 from tests.docs.pages import ROOT
@@ -18,11 +19,17 @@ from tests.infra.recorder import bring_loop
 from tests.infra.stacks import DEV, parse
 
 VARIABLES = {item.metadata["variable"] for item in fields(Settings) if "variable" in item.metadata}
-TARGETS = set(re.findall(r"(?m)^([a-z][a-z-]*):", (ROOT / "Makefile").read_text()))
+MAKEFILES = (ROOT / "Makefile", *sorted((ROOT / "make").glob("*.mk")))
+TARGETS = {target for file in MAKEFILES for target in re.findall(r"(?m)^([a-z][a-z-]*):", file.read_text())}
 OUTPUTS = set(re.findall(r'"(\w+)"(?:: |\] = |, )', (ROOT / "components" / "outputs.py").read_text()))
+OUTPUTS |= set(re.findall(r'made\["(\w+)"\] = ', (ROOT / "__main__.py").read_text()))
+OUTPUTS |= set(re.findall(r'pulumi\.export\(\s*"(\w+)"', (ROOT / "bootstrap" / "__main__.py").read_text()))
+SECRET = frozenset(option.name for option in every_option() if option.secret)
 
 # Variables that a page or make itself uses beside the container's.
 OTHER_VARIABLES = {"URL", "STACK", "ENGINE", "CYCLES", "BASE_IMAGE", "QDRANT_IMAGE", "ONLY", "SOAK_SEED"}
+OTHER_VARIABLES |= {"PULUMI_BACKEND_URL", "PROJECT", "REGION", "GITHUB_OWNER_ID", "GITHUB_REPOSITORY_ID"}
+OTHER_VARIABLES |= {"REFERENCE", "REVISION", "VERSION"}
 
 # Commands of other programs, by their first words, and why they are not run here.
 LOOKED_AT: Mapping[str, str] = {
@@ -32,12 +39,21 @@ LOOKED_AT: Mapping[str, str] = {
     "gcloud run services describe": "needs a project",
     "gcloud run services update-traffic": "needs a project",
     "gcloud run revisions list": "needs a project",
+    "gcloud run jobs execute": "needs a project",
+    "gcloud builds triggers create github": "needs a project that is connected to a repository",
+    "gh api": "needs a login",
+    "gh attestation verify": "needs an image that a workflow signed",
+    "cosign verify": "needs an image that a workflow signed",
+    "cd bootstrap": "a folder of this repository",
     "docker run": "needs the image, which tests/image builds and runs where Docker is",
     "source .venv/bin/activate": "the tests run in that environment already",
     "curl": "what is asked is on the instance that other blocks ask",
     "pulumi login --local": "tests/infra logs in to a folder of its own",
     "pulumi stack init": "tests/infra makes stacks of its own",
     "pulumi stack output": "run in tests/infra; the output's name is checked",
+    "pulumi stack export": "tests/delivery moves a state by it",
+    "pulumi stack import": "tests/delivery moves a state by it",
+    "pulumi cancel": "gives up the lock of a deployment that was cut off",
     "pulumi state delete": "takes a thing out of the state of a stack that is deployed",
     "pulumi preview": "run in tests/infra",
     "pulumi up": "run in tests/infra",
@@ -47,6 +63,9 @@ LOOKED_AT: Mapping[str, str] = {
 FLAGS = {
     *("--header", "--silent", "--freshness", "--limit", "--region", "--to-latest", "--to-revisions", "--service"),
     *("--read-only", "--tmpfs", "--cap-drop", "--security-opt", "--publish", "--env", "--local", "--stack"),
+    *("--jq", "--repo", "--certificate-oidc-issuer", "--certificate-identity-regexp", "--wait", "--require-approval"),
+    *("--name", "--repo-owner", "--repo-name", "--branch-pattern", "--build-config", "--service-account"),
+    *("--substitutions", "--diff"),
     *("--policy-pack", "--refresh", "--expect-no-changes", "--secrets-provider", "--secret"),
 }
 
@@ -60,22 +79,24 @@ def commands(text: str) -> Iterator[str]:
     for line in text.replace("\\\n", " ").splitlines():
         bare = re.sub(r"(^|\s)#(?!\S*[\"']).*$", "", line).strip()
         while (inner := re.search(r"\$\(([^()]*)\)", bare)) is not None:
-            yield inner[1]
+            yield from commands(inner[1])
             bare = bare.replace(inner[0], "ANSWER")
         for part in re.split(r"\s&&\s|\s\|\|?\s", bare):
             if part.strip() and part.strip() != "ANSWER":
                 yield part.strip()
 
 
-def check(command: str) -> None:
-    """Raise NoSuchCommandError for what cannot be typed."""
+def check(command: str, stack: dict[str, str] | None = None) -> None:
+    """Raise NoSuchCommandError for what cannot be typed; `stack` holds what a block's earlier lines have set."""
     words = shlex.split(command.replace("…", "ELLIPSIS"))
     while words and re.fullmatch(r"\w+=.*", words[0]):
         _variable(words.pop(0).partition("=")[0])
     if not words:
         return
-    checker = CHECKS.get(words[0], _looked_at)
-    checker(words)
+    if words[:3] == ["pulumi", "config", "set"]:
+        _config(words[3:], {} if stack is None else stack)
+    else:
+        CHECKS.get(words[0], _looked_at)(words)
 
 
 def _variable(name: str) -> None:
@@ -116,9 +137,7 @@ def _parse(arguments: Sequence[str]) -> None:
 
 
 def _pulumi(words: Sequence[str]) -> None:
-    if words[1:3] == ["config", "set"]:
-        _config(words[3:])
-    elif words[1:3] == ["config", "rm"]:
+    if words[1:3] == ["config", "rm"]:
         _key(words[3])
     elif words[1:3] == ["stack", "output"] and not OUTPUTS.issuperset(words[3:4]):
         raise NoSuchCommandError(f"a stack has no output {words[3]}")
@@ -131,15 +150,17 @@ def _key(key: str) -> None:
         raise NoSuchCommandError(f"Pulumi.yaml has no key {key}")
 
 
-def _config(words: Sequence[str]) -> None:
+def _config(words: Sequence[str], stack: dict[str, str]) -> None:
     secret, (key, *value) = "--secret" in words, [word for word in words if word != "--secret"]
     _key(key)
     if not value and not secret:
         raise NoSuchCommandError(f"{key} is set to nothing")
+    if secret != (key in SECRET):
+        raise NoSuchCommandError(f"{key} is {'no' if secret else 'a'} secret")
     needed = {"monitoring": "true"} if key == "alertEmails" else {}
-    given = (value or ["k" * 32])[0].replace("OWNER", "acme")
+    stack[key] = (value or ["k" * 32])[0].replace("OWNER", "acme")
     bring_loop()  # a secret is one of Pulumi's outputs
-    parse({**DEV, **needed, key: given}, secret=frozenset({key}) if secret else frozenset())
+    parse({**DEV, **needed, **stack}, secret=SECRET & stack.keys())
 
 
 def _looked_at(words: Sequence[str]) -> None:

@@ -60,8 +60,9 @@ def test_every_block_is_of_a_kind_that_something_looks_at(block: Block) -> None:
 @pytest.mark.parametrize("block", [b for b in ALL if b.language in SHELL and not is_run(b)], ids=str)
 def test_what_is_not_run_can_be_typed(block: Block) -> None:
     """Targets, commands, flags, keys and values of a block exist; other programs' commands are known ones."""
+    stack: dict[str, str] = {}
     for command in commands(block.text):
-        check(command)
+        check(command, stack)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_what_is_not_run_can_be_typed(block: Block) -> None:
         ("python -m runtime brew", "no command"),
         ("python -m runtime export", "Missing argument"),
         ("pulumi config set height small", "no key"),
+        ("pulumi config set apiKey 0123456789", "apiKey is a secret"),
         ("pulumi stack output urls", "no output"),
         ("export BACKUP_URLS=gs://b", "no variable"),
         ("gcloud beta run", "neither checked nor known"),
