@@ -14,7 +14,7 @@ from typing import Final
 # Permissive: use, change and pass on, naming the authors.
 _PERMISSIVE: Final = (
     *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0"),
-    *("ISC", "MIT", "MIT-0", "PSF-2.0", "Unlicense", "Zlib"),
+    *("ISC", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Unlicense", "Zlib"),
 )
 # Weak copyleft by file: used as it comes, none of its files is changed here.
 _UNCHANGED: Final = ("MPL-2.0",)

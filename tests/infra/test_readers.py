@@ -82,7 +82,7 @@ def test_readers_are_watched_beside_the_writer(prod: Recorder) -> None:
     of_readers = {title for title in titles if title.startswith("Readers: ")}
 
     assert of_readers == {
-        "Readers: Memory above 80 %",
+        "Readers: Memory nearly full",
         "Readers: Server errors",
         "Readers: Start near the probe's limit",
         "Readers: No instance",
