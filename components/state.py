@@ -20,6 +20,10 @@ _KEPT_DAYS: Final = 90
 _SOFT_DELETE_DAYS: Final = 30
 
 
+def _bucket_name(place: Place) -> str:
+    return f"{place.project}-{place.names.base}-state"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StateArgs:
     """Where, and the members by role: preview reads, deploy writes."""
@@ -73,14 +77,26 @@ class State(pulumi.ComponentResource):
             for user, (member, also) in users.items()
         }
         bucket = self._bucket(name, args, key, uses["storage"])
-        for user, role in (("preview", "objectViewer"), ("deploy", "objectUser")):
+        for user in ("preview", "deploy"):
             storage.BucketIAMMember(
                 f"{name}-bucket-{user}",
                 bucket=bucket.name,
-                role=f"roles/storage.{role}",
+                role="roles/storage.objectViewer",
                 member=args.members[user],
                 opts=pulumi.ResourceOptions(parent=self),
             )
+        # Pulumi replaces and deletes what it keeps, and keeps it in this folder. Listing is on the bucket, not in it.
+        kept_in = f"projects/_/buckets/{_bucket_name(args.place)}/objects/.pulumi/"
+        storage.BucketIAMMember(
+            f"{name}-bucket-writes",
+            bucket=bucket.name,
+            role="roles/storage.objectUser",
+            member=args.members["deploy"],
+            condition=storage.BucketIAMMemberConditionArgs(
+                title="pulumi-writes", expression=f'resource.name.startsWith("{kept_in}")'
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         self.url = pulumi.Output.concat("gs://", bucket.name)
         self.secrets_provider = pulumi.Output.concat("gcpkms://", key.id)
         self.register_outputs({"url": self.url, "secretsProvider": self.secrets_provider})
@@ -88,7 +104,7 @@ class State(pulumi.ComponentResource):
     def _bucket(self, name: str, args: StateArgs, key: kms.CryptoKey, use: pulumi.Resource) -> storage.Bucket:
         return storage.Bucket(
             f"{name}-bucket",
-            name=f"{args.place.project}-{args.place.names.base}-state",
+            name=_bucket_name(args.place),
             project=args.place.project,
             # Upper case as the service answers it, so that a refresh finds nothing to change.
             location=args.place.region.upper(),

@@ -29,8 +29,8 @@ test-real: setup policy qdrant-binary ## all tests on the real Qdrant and the re
 	@QDRANT_BIN="$(CURDIR)/build/qdrant" PULUMI_REQUIRED=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: restore-drill
-restore-drill: qdrant-binary ## the demo on the real Qdrant: kill it, lose its disk, restore, compare everything
-	@QDRANT_BIN="$(CURDIR)/build/qdrant" $(MAKE) --no-print-directory demo
+restore-drill: qdrant-binary ## the nightly drill on the real Qdrant: one that passes, and one that finds a spoilt byte
+	@QDRANT_BIN="$(CURDIR)/build/qdrant" $(MAKE) --no-print-directory drill
 
 .PHONY: pulumi-version
 pulumi-version: ## the version of the pulumi CLI that fits the locked SDK

@@ -146,13 +146,20 @@ def test_the_preview_account_changes_nothing_and_reads_no_content(stack: Recorde
 
 
 def test_the_deploy_account_reads_no_backup_and_widens_no_role(stack: Recorder) -> None:
-    """It has no right on objects but those of the state, no role of owner's kind, and cannot change a custom role."""
+    """It has no right on objects but those of the state, writes only in Pulumi's folder, and cannot change a role."""
     grants = [r for r in stack.declared if "qdrant-deploy@" in str(r.inputs.get("member", ""))]
     objects = [grant for grant in grants if "storage" in grant.inputs["role"]]
 
-    assert [(grant.inputs["bucket"], grant.inputs["role"]) for grant in objects] == [
-        ("acme-search-qdrant-state", "roles/storage.objectUser")
-    ]
+    assert {
+        (r.inputs["bucket"], r.inputs["role"], (r.inputs.get("condition") or {}).get("expression")) for r in objects
+    } == {
+        ("acme-search-qdrant-state", "roles/storage.objectViewer", None),
+        (
+            "acme-search-qdrant-state",
+            "roles/storage.objectUser",
+            'resource.name.startsWith("projects/_/buckets/acme-search-qdrant-state/objects/.pulumi/")',
+        ),
+    }
     assert not [p for p in DEPLOY_MAY if "objects" in p or p == "iam.roles.update"]
     forbidden = {"roles/owner", "roles/editor", "roles/iam.roleAdmin", "roles/storage.admin"}
     assert not forbidden & set(DEPLOY_ROLES)
