@@ -36,6 +36,7 @@ class FakeGoogle:
         }
     )
     image: str = IMAGE
+    job_image: str = IMAGE
     traffic: list[dict[str, Any]] = field(default_factory=lambda: [{"type": "LATEST", "percent": 100}])
     loses_writes: bool = False
     # Revisions whose instance answers that it is not well.
@@ -56,7 +57,8 @@ class FakeGoogle:
         return int(self.traffic[0].get("revision", str(self.revisions)))
 
     def deploy(self, image: str) -> None:
-        """Make a revision of an image, as a deployment that refreshed first does."""
+        """Make a revision of an image and give it to the jobs, as a deployment that refreshed first does."""
+        self.job_image = image
         self.image, self.template, self.deployed = image, {"containers": [{"image": image}]}, True
         self.traffic = [{"type": "LATEST", "percent": 100}]
         self.revisions += 1
@@ -103,7 +105,7 @@ class FakeGoogle:
             execution = {"latestCreatedExecution": self.executions[name]} if name in self.executions else {}
             return 200, {
                 "terminalCondition": {"state": "CONDITION_SUCCEEDED"},
-                "template": {"template": {"containers": [{"image": IMAGE}]}},
+                "template": {"template": {"containers": [{"image": self.job_image}]}},
                 **execution,
             }
         return 200, {
