@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from runtime.composition import Base
 from runtime.journal.estimate import Estimate
 from runtime.journal.replay import Replayed
 from runtime.journal.writer import Journal, Load
@@ -22,6 +23,7 @@ async def journaled(stage: Stage) -> Journal:
     journal = Journal(Repository(ModelStore(stage.bucket)), linger_seconds=0, patience_seconds=1)
     journal.begin("lineage", 1, "a")
     stage.writing = Writing(SETTINGS, stage.gate, stage.lineage, stage.backups, journal)
+    stage.writing.begin(Base(None, None, stage.gate.written()), ())
     return journal
 
 

@@ -74,6 +74,7 @@ def pruned(past: Past, policy: Policy, *, deletions: int | None = None) -> Past:
         return Fault(FaultKind.CRASH_BEFORE) if left[0] < 0 else None
 
     async def run() -> None:
+        """Prune."""
         repository = Repository(ModelStore(after.bucket, "prune", plan=plan))
         await prune(repository, policy, Progress(), now=START + 10_000 * HOUR, dry_run=False)
 

@@ -133,6 +133,7 @@ class Past:
         return asyncio.run(self._at(moment))
 
     async def _at(self, moment: Moment) -> list[bytes] | str:
+        """Do what `at` says."""
         try:
             async for choice, found in bases(self.repository, self.head, moment, "older"):
                 return await self._from_backup(choice.manifest, found)
@@ -142,6 +143,7 @@ class Past:
         raise AssertionError("neither a backup nor a refusal")
 
     async def _from_backup(self, base: Manifest | None, until: Moment | None) -> list[bytes] | str:
+        """Do what `from_backup` says, up to a moment if one is given."""
         engine = Applied()
         replay = Replay(self.repository, LINEAGE, "reader", sender=engine.sender, note=lambda _: None, until=until)
         try:
