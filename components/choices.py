@@ -80,6 +80,7 @@ class Told(TypedDict):
     collections: str
     caller_audiences: str
     service_access: str
+    durability: str
     restore_policy: str
     backup_max_age_seconds: str
     runtime_environment: str

@@ -84,6 +84,7 @@ class StackConfig(StackViews):
             backup_prefix=read.prefix("backupPrefix"),
             collections=read.names("collections"),
             backup_max_age_seconds=read.integer("backupMaxAgeSeconds", 5, 3600),
+            durability=read.choice("durability", ("journal", "snapshot")),
             restore_policy=read.choice("restorePolicy", ("if-exists", "required", "never")),
             snapshot_schedule=read.schedule("snapshotSchedule", like="0 */6 * * *"),
             time_zone=read.checked("timeZone", cron.zone_fault, like="Europe/Zurich"),

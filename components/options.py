@@ -87,6 +87,12 @@ SECTIONS: Final[dict[str, tuple[Option, ...]]] = {
         Option("backupPrefix", "qdrant", "Folder of the backups in the bucket."),
         Option("collections", "", "Collections to keep, comma-separated. Empty: all."),
         Option("backupMaxAgeSeconds", "60", "How old the oldest unsaved write may get, 5 to 3600."),
+        Option(
+            "durability",
+            "journal",
+            "journal: a write is acknowledged when the bucket holds it; snapshot: when Qdrant does, and a crash loses "
+            "what no backup has.",
+        ),
         Option("restorePolicy", "if-exists", "if-exists, required (never start empty) or never."),
         Option(
             "snapshotSchedule",

@@ -46,6 +46,7 @@ class StackValues:
     backup_prefix: str
     collections: tuple[str, ...]
     backup_max_age_seconds: int
+    durability: str
     restore_policy: str
     snapshot_schedule: str
     time_zone: str

@@ -86,6 +86,7 @@ class StackViews(StackValues):
             collections=",".join(self.collections),
             caller_audiences=self.audience,
             service_access="public" if self.public or self.environment == "local" else "private",
+            durability=self.durability,
             restore_policy=self.restore_policy,
             backup_max_age_seconds=str(self.backup_max_age_seconds),
             runtime_environment="production" if self.environment == "prod" else "development",

@@ -245,6 +245,7 @@ def test_what_a_deployment_sets_is_what_the_container_reads() -> None:
         allowed_callers="caller@project.iam.gserviceaccount.com",
         caller_audiences="https://service.example",
         service_access="public",
+        durability="journal",
         restore_policy="required",
         backup_max_age_seconds="30",
         runtime_environment="production",

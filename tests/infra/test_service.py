@@ -17,7 +17,7 @@ def test_the_container_is_told_what_the_contract_says(dev: Recorder) -> None:
     container = dev.only("cloudrunv2/service:Service").inputs["template"]["containers"][0]
     told = contract.environment(
         backup_url="", project="", collections="", allowed_callers="", caller_audiences="", service_access="",
-        restore_policy="",
+        durability="", restore_policy="",
         backup_max_age_seconds="", runtime_environment="", log_level="",
     )  # fmt: skip
 
@@ -31,7 +31,13 @@ def test_the_container_is_told_what_the_contract_says(dev: Recorder) -> None:
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_what_the_service_sets_the_container_reads(stack: str) -> None:
     """The declared environment is a valid one for the container's settings, and means what was configured."""
-    values = {**STACKS[stack], "collections": "docs, images", "backupMaxAgeSeconds": "30", "logLevel": "warning"}
+    values = {
+        **STACKS[stack],
+        "collections": "docs, images",
+        "backupMaxAgeSeconds": "30",
+        "logLevel": "warning",
+        "durability": "snapshot",
+    }
     container = deploy(values, stack=stack).named("qdrant-service").inputs["template"]["containers"][0]
     settings = Settings.from_env({env["name"]: env.get("value", env["name"] * 2) for env in container["envs"]})
 
@@ -40,6 +46,7 @@ def test_what_the_service_sets_the_container_reads(stack: str) -> None:
     assert settings.collections == ("docs", "images")
     assert settings.allowed_callers == (f"qdrant-{stack}-scheduler@acme-search.iam.gserviceaccount.com",)
     assert (settings.backup_max_age_seconds, settings.log_level) == (30, "WARNING")
+    assert not settings.keeps_journal
     assert settings.runtime_environment == ("production" if stack == "prod" else "development")
     assert settings.api_key != settings.read_only_api_key
 
