@@ -55,7 +55,7 @@ def test_a_preview_before_the_first_delivery_tells_what_is_made(life: Life) -> N
     life.engine.make("preview", STACK="dev", REFERENCE=FIRST).worked()
     report = (life.engine.folder / "build" / "preview" / "dev.md").read_text()
 
-    assert report.startswith("### dev: 41 to create\n")
+    assert report.startswith("### dev: 50 to create\n")
     assert "| create | `qdrant-service` (gcp:cloudrunv2/service:Service) |" in report
     assert (life.engine.folder / "Pulumi.dev.yaml").read_text() == before
 
@@ -90,12 +90,13 @@ def test_a_delivered_image_is_what_the_next_preview_starts_from(life: Life) -> N
     assert service["template"]["containers"][0]["image"] == FIRST
 
 
-def test_a_new_image_changes_the_service_alone(life: Life) -> None:
-    """The preview of another image names the service and the property, and shows no value."""
+def test_a_new_image_changes_the_service_and_its_jobs_alone(life: Life) -> None:
+    """The preview of another image names service and jobs and the property, and shows no value."""
     text = life.engine.make("preview", STACK="dev", REFERENCE=SECOND).worked().text
 
-    assert "### dev: 1 to update" in text
+    assert "### dev: 3 to update" in text
     assert "| update | `qdrant-service` (gcp:cloudrunv2/service:Service) | `template" in text
+    assert text.count("(gcp:cloudrunv2/job:Job) | `template") == 2
     assert SECOND not in text
 
 
