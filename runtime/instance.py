@@ -529,7 +529,12 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
     recorder = None
     if journal is not None:
         recorder = JournalRecorder(
-            journal, engine.admin, settings.storage_dir, alone=writing.alone, head_seq=lineage.head_seq
+            journal,
+            engine.admin,
+            settings.storage_dir,
+            alone=writing.alone,
+            head_seq=lineage.head_seq,
+            only=settings.collections,
         )
         gate.recorder = recorder
     replica = Replica(settings, engine, repository, edge)

@@ -25,7 +25,8 @@ class Outcome(StrEnum):
 
     APPLIED = "applied"
     REFUSED = "refused"  # the engine says no, yet part of a batch may have been applied
-    DENIED = "denied"  # as refused, for a reason that is not in the data: who asks, or how often
+    DENIED = "denied"  # not to whom asked: nothing of it was applied
+    LIMITED = "limited"  # not so often: of a batch a part may have been applied
     UNTOUCHED = "untouched"  # it never got as far as the data: no such thing, no such right, no such route
     UNANSWERED = "unanswered"  # cut, timed out or failed inside: may have been applied
 

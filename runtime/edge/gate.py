@@ -167,7 +167,7 @@ class Gate:
         if outcome is Outcome.UNTOUCHED or write.effect is Effect.NOTHING:
             return
         changed_anything = True
-        refused = outcome in {Outcome.REFUSED, Outcome.DENIED}
+        refused = outcome in {Outcome.REFUSED, Outcome.DENIED, Outcome.LIMITED}
         match write.effect:
             case Effect.UNKNOWN if refused:
                 changed_anything = False

@@ -116,6 +116,8 @@ def outcome_of(status: int) -> Outcome:
         return Outcome.UNTOUCHED
     if status in _REFUSED:
         return Outcome.REFUSED
+    if status == 429:
+        return Outcome.LIMITED
     return Outcome.DENIED if 400 <= status < 500 else Outcome.UNANSWERED
 
 

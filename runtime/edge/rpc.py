@@ -54,7 +54,6 @@ _REFUSED: Final = frozenset(
         grpc.StatusCode.OUT_OF_RANGE,
     }
 )
-_DENIED: Final = frozenset({grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 # Written by gRPC itself on both sides.
 _NOT_CARRIED: Final = frozenset(
     {
@@ -75,8 +74,10 @@ def outcome_of(code: grpc.StatusCode) -> Outcome:
         return Outcome.APPLIED
     if code in _NOT_REACHED:
         return Outcome.UNTOUCHED
-    if code in _DENIED:
+    if code is grpc.StatusCode.PERMISSION_DENIED:
         return Outcome.DENIED
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return Outcome.LIMITED
     return Outcome.REFUSED if code in _REFUSED else Outcome.UNANSWERED
 
 

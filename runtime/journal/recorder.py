@@ -7,7 +7,7 @@ others wait for one, since nobody knows what the engine holds.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -44,7 +44,8 @@ class JournalRecorder:
     """Records the gate's writes.
 
     `alone` lets no backup be under way but the one asked for by what it yields; `head_seq` returns HEAD's number as
-    last seen.
+    last seen. `only` names the collections that are kept, if not all are: writes to others are not recorded, as no
+    backup holds them.
     """
 
     largest_body = LARGEST_BODY
@@ -57,6 +58,7 @@ class JournalRecorder:
         *,
         alone: Callable[[], AbstractAsyncContextManager[Save]],
         head_seq: Callable[[], int],
+        only: Collection[str] = (),
         wall_clock: Callable[[], float] = _wall_clock,
     ) -> None:
         self.journal = journal
@@ -64,6 +66,7 @@ class JournalRecorder:
         self._storage = storage
         self._alone = alone
         self._head_seq = head_seq
+        self._only = frozenset(only)
         self._wall_clock = wall_clock
         self._budget = Budget(_MOST_KEPT)
         self._turns = Turns(self._meaning, self._has_many_shards)
@@ -79,6 +82,10 @@ class JournalRecorder:
     def give(self, size: int) -> None:
         """Count them no more."""
         self._budget.give(size)
+
+    def keeps(self, write: Write) -> bool:
+        """Whether a write is recorded: it is not when it names a collection that is in no backup."""
+        return not self._only or write.collection is None or write.collection in self._only
 
     async def begin(self) -> None:
         """Get to know an engine whose writes are recorded from now on. Raises EngineError."""
@@ -133,7 +140,8 @@ class JournalRecorder:
             method=sent.method,
             path=sent.path,
             ids=answer.ids,
-            applied=answer.applied,
+            # Aliases of collections that are not kept are refused when they are done again.
+            applied=answer.applied and not (self._only and granted.write.effect is Effect.CATALOG),
             at=round(self._wall_clock() * 1000),
             body=sent.body or b"",
         )
@@ -201,6 +209,9 @@ class RecordedTurn:
         try:
             if effect not in _NUMBERED:
                 await recorder.learn()
+            if not recorder.keeps(self._granted.write):
+                self._pass_by()
+                return _nothing()
             if self._sent.body is None or effect in _NOT_REPEATABLE:
                 if effect is Effect.UNKNOWN and self._sent.method in _SAFE_METHODS:
                     return _nothing()
@@ -214,19 +225,28 @@ class RecordedTurn:
     def give_up(self, outcome: Outcome) -> None:
         """Record a refused write too, to be refused again: a part of it may have been applied.
 
-        Not one that was denied: with another key, or at another time, it would not be.
+        Not one that was denied or limited: with another key, or at another time, it would not be.
         """
         effect = self._granted.write.effect
+        if not self._recorder.keeps(self._granted.write):
+            self._pass_by()
+            return
         recordable = self._sent.body is not None and effect not in _NOT_REPEATABLE
         if outcome is Outcome.REFUSED and recordable:
             with suppress(Refused):
                 _forgotten(self._append(Answer(applied=False)))
                 return
+        self._pass_by()
+        is_partly = (outcome is Outcome.REFUSED and effect is not Effect.UNKNOWN) or (
+            outcome is Outcome.LIMITED and effect is Effect.BATCH
+        )
+        if outcome is Outcome.UNANSWERED or is_partly:
+            self._recorder.settling.begin(self.what)
+
+    def _pass_by(self) -> None:
+        """Leave the order without a record."""
         if self._sequence is not None:
             self._sequence.answered(self._ticket)
-        is_partly = effect is Effect.BATCH if outcome is Outcome.DENIED else effect is not Effect.UNKNOWN
-        if outcome is Outcome.UNANSWERED or (outcome is not Outcome.UNTOUCHED and is_partly):
-            self._recorder.settling.begin(self.what)
 
     def _append(self, answer: Answer) -> Awaitable[None]:
         """Give the record to the journal as soon as no other can come before it. Raises Refused."""

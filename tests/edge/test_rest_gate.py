@@ -137,7 +137,7 @@ async def test_a_large_answer_is_streamed() -> None:
         (405, Outcome.UNTOUCHED),
         (413, Outcome.UNTOUCHED),
         (422, Outcome.REFUSED),
-        (429, Outcome.DENIED),
+        (429, Outcome.LIMITED),
         (302, Outcome.UNANSWERED),
         (500, Outcome.UNANSWERED),
         (503, Outcome.UNANSWERED),

@@ -157,6 +157,6 @@ def test_every_status_says_how_far_a_write_got() -> None:
     assert untouched == {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED}
     assert outcome_of(grpc.StatusCode.OK) is Outcome.APPLIED
     assert outcome_of(grpc.StatusCode.PERMISSION_DENIED) is Outcome.DENIED
-    assert outcome_of(grpc.StatusCode.RESOURCE_EXHAUSTED) is Outcome.DENIED
+    assert outcome_of(grpc.StatusCode.RESOURCE_EXHAUSTED) is Outcome.LIMITED
     for code in ("CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE", "INTERNAL", "UNKNOWN", "ABORTED", "DATA_LOSS"):
         assert outcome_of(grpc.StatusCode[code]) is Outcome.UNANSWERED

@@ -301,3 +301,18 @@ def test_a_journal_that_is_not_whole_is_never_replayed(fleet: Fleet, wrong: str)
     victim.write_bytes(data)
     third = fleet.start(**RARELY)
     assert numbers(third, "c") == set(range(1, 13))
+
+
+def test_a_collection_that_is_not_kept_is_not_in_the_way(fleet: Fleet) -> None:
+    """Writes to a collection that no backup holds, and aliases of it, do not stop a start that replays the others."""
+    kept = {**RARELY, "QDRANT_COLLECTION_NAME": "kept"}
+    first = fleet.start(**kept)
+    for name in ("kept", "other"):
+        make(first, name)
+        first.result("PUT", of(name, "points?wait=true"), {"points": [{"id": 1, "vector": [1, 1]}]})
+        action = {"create_alias": {"collection_name": name, "alias_name": f"{name}-alias"}}
+        first.result("POST", "/collections/aliases", {"actions": [action]})
+    first.kill()
+    second = fleet.start(**kept)
+    assert [found["name"] for found in second.result("GET", "/collections")["collections"]] == ["kept"]
+    assert second.result("GET", "/collections/kept-alias/points/1")["id"] == 1

@@ -150,14 +150,14 @@ def test_a_denied_write_is_not_recorded(recording: Callable[[], Recording], effe
     in_virtual_time(story())
 
 
-def test_a_batch_that_was_denied_half_way_is_in_a_backup(recording: Callable[[], Recording]) -> None:
+def test_a_batch_that_was_limited_half_way_is_in_a_backup(recording: Callable[[], Recording]) -> None:
     """A part of it may be applied, which nothing else would tell."""
 
     async def story() -> None:
         """Tell it."""
         stage = recording()
         await stage.begin()
-        await stage.write(Write(Effect.BATCH, "c"), outcome=Outcome.DENIED)
+        await stage.write(Write(Effect.BATCH, "c"), outcome=Outcome.LIMITED)
         await stage.write(UPSERT, Answer((2,)))
         assert stage.kinds() == ["opaque", "records"]
         assert stage.backups == 1
