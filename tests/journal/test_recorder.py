@@ -51,11 +51,13 @@ class Recording(Stage):
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """Let no backup be under way."""
         self.is_alone = True
         yield self._save
         self.is_alone = False
 
     async def _save(self) -> None:
+        """Take a backup, or fail."""
         if self.fails:
             self.fails -= 1
             raise Refused("planned", retry_after=1)
