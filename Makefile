@@ -52,7 +52,7 @@ test: setup ## all tests
 
 .PHONY: soak
 soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… for another run of chance)
-	@SOAK_CYCLES=$(or $(CYCLES),500) $(BIN)/python -m pytest -s tests/instance/test_soak.py
+	@SOAK_CYCLES=$(or $(CYCLES),100) $(BIN)/python -m pytest -s tests/instance/test_soak.py
 
 .PHONY: sync-kills
 sync-kills: $(VENV)/.base ## kill a sync at many moments and go on (KILLS=…, SYNC_SEED=… for another run of chance)

@@ -38,7 +38,7 @@ class Child:
             async with asyncio.timeout(grace_seconds):
                 return await asyncio.shield(self.exited)
         self._signal(signal.SIGKILL)
-        return await self.exited
+        return await asyncio.shield(self.exited)  # who waits may be cancelled, and it ends all the same
 
     def _signal(self, number: signal.Signals) -> None:
         if self.running:

@@ -127,12 +127,15 @@ def test_backups_without_head_are_never_an_empty_start(fleet: Fleet, bucket: Pat
 def test_a_damaged_newest_backup_gives_way_to_the_older_one_loudly(
     fleet: Fleet, bucket: Path, folder: str, damage: Callable[[Path], None]
 ) -> None:
-    """An ERROR line, /health and the next manifest name what was passed over; the damaged one is left as it was."""
+    """An ERROR line, /health and the next manifest name what was passed over; the damaged one is left as it was.
+
+    The journal holds what only that one had.
+    """
     bad = newest(bucket, "manifests").relative_to(bucket).as_posix()
     damage(newest(bucket, folder))
     before = content(bucket)
     instance = fleet.start()
-    assert numbers(instance, "c") == set(range(10))
+    assert numbers(instance, "c") == set(range(20))
     assert instance.health()["restore"]["damaged"] == [bad]
     assert any(entry["severity"] == "ERROR" and bad in str(entry) for entry in instance.events())
     eventually(lambda: linear_history_skips(instance, bad), 10, "the next manifest records it")
@@ -140,6 +143,22 @@ def test_a_damaged_newest_backup_gives_way_to_the_older_one_loudly(
     assert {name: after.get(name) for name in before if name != "HEAD"} == {
         name: data for name, data in before.items() if name != "HEAD"
     }
+
+
+def test_without_a_journal_a_damaged_newest_backup_takes_what_only_it_had(fleet: Fleet) -> None:
+    """DURABILITY=snapshot: the older backup is what there is, loudly."""
+    first = fleet.start(DURABILITY="snapshot")
+    make(first, "c")
+    put_numbers(first, "c", range(10))
+    first.save()
+    put_numbers(first, "c", range(10, 20))
+    first.save()
+    assert first.terminate()[0] == 0
+    bad = newest(fleet.bucket, "manifests").relative_to(fleet.bucket).as_posix()
+    flip_data(newest(fleet.bucket, "packs"))
+    instance = fleet.start(DURABILITY="snapshot")
+    assert numbers(instance, "c") == set(range(10))
+    assert instance.health()["restore"]["damaged"] == [bad]
 
 
 def linear_history_skips(instance: Instance, name: str) -> bool:

@@ -44,6 +44,7 @@ class Stage:
         self.journal.on_sealed = self.sealed.set
 
     def _plan(self, _number: int, verb: str, name: str) -> Fault | None:
+        """Answer the store."""
         position = names.journal_position(name)
         waiting = self.plans.get(position[1]) if position and verb == "write_new" else None
         return waiting.pop(0) if waiting else None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from runtime.edge.answers import Answer
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Refused
 from runtime.edge.recording import Sent
+from runtime.engine.admin import Admin
 from runtime.journal.recorder import JournalRecorder
 from runtime.repository.journal_object import Record
 from tests.journal.stage import LINEAGE, Stage, in_virtual_time
@@ -40,7 +42,7 @@ class Recording(Stage):
         self.admin = Aliases()
         self.recorder = JournalRecorder(
             self.journal,
-            self.admin,
+            cast(Admin, self.admin),
             storage,
             alone=self._alone,
             head_seq=lambda: 1,
@@ -49,11 +51,13 @@ class Recording(Stage):
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """Let no backup be under way."""
         self.is_alone = True
         yield self._save
         self.is_alone = False
 
     async def _save(self) -> None:
+        """Take a backup, or fail."""
         if self.fails:
             self.fails -= 1
             raise Refused("planned", retry_after=1)
@@ -271,11 +275,13 @@ def test_what_cannot_be_done_again_is_recorded_while_no_backup_is_under_way(
         stage = recording()
         await stage.begin()
         alone: list[bool] = []
-        plan = stage.store.plan
-        stage.store.plan = lambda number, verb, name: (
-            alone.append(stage.is_alone) if verb == "write_new" else None,
-            plan(number, verb, name),
-        )[1]
+
+        def plan(_number: int, verb: str, _name: str) -> None:
+            """Note whether a backup could be under way."""
+            if verb == "write_new":
+                alone.append(stage.is_alone)
+
+        stage.store.plan = plan
         await stage.write(Write(effect, "c"))
         assert (alone, stage.kinds(), stage.backups) == ([True], ["opaque"], 1)
 

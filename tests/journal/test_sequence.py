@@ -74,6 +74,12 @@ def test_a_refused_write_has_no_number_that_the_next_could_follow() -> None:
     sequence.answered(six, 6, lambda: queued.append("6"))
     assert [each for each in queued if each != "refused"] == ["5", "6", "7"]
     assert sequence.is_idle
+    sequence.answered(sequence.sent(), None, lambda: queued.append("refused"))
+    eight, nine = sequence.sent(), sequence.sent()
+    sequence.answered(nine, 9, lambda: queued.append("9"))
+    assert "9" not in queued
+    sequence.answered(eight, 8, lambda: queued.append("8"))
+    assert queued[-2:] == ["8", "9"]
 
 
 def test_many_refused_writes_at_one_moment_are_all_queued() -> None:

@@ -2,7 +2,7 @@
 
 from tests.mutations.mutation import Mutation, pytest
 
-_SIMULATION = ("-m", "tests.simulation", "0", "300")
+_SIMULATION = ("-m", "tests.simulation", "0", "200")
 _RECORDER = pytest("tests/journal/test_recorder.py")
 
 MUTATIONS = (
@@ -45,7 +45,8 @@ MUTATIONS = (
             (
                 "            await self._refuse_hole(position.epoch, at)\n",
                 (
-                    "            async for number in self._repository.journal_after(JournalPosition(position.epoch, at)):\n"
+                    "            behind = JournalPosition(position.epoch, at)\n"
+                    "            async for number in self._repository.journal_after(behind):\n"
                     "                at = number + 1\n"
                 ),
             ),

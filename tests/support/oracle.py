@@ -72,7 +72,7 @@ class Oracle:
         self._maybe.clear()
 
     def _judge_shared(self, found: int | None) -> None:
-        """The last value's write must not have ended before another acknowledged one began."""
+        """Fail when the last value's write had ended before another acknowledged one began."""
         done = [write for write in self._shared if write[1] is not None]
         assert found is not None or not done, "the shared point is gone"
         if found is None:
@@ -83,6 +83,7 @@ class Oracle:
         self._shared = [mine if mine[1] is not None else (mine[0], time.monotonic(), found)]
 
     def _run(self, number: int) -> None:
+        """Write until the end."""
         chance = random.Random(f"{self._seed}-{number}-{time.monotonic()}")
         ended, target = self._ended, self._target
         with httpx.Client(timeout=60) as http, grpc_client(target) as client:
@@ -104,6 +105,7 @@ class Oracle:
                     ended.wait(0.05)
 
     def _note(self, identifier: int, value: int | None, began: float, status: str) -> None:
+        """Note what came of a write."""
         if status == "wrong":
             self._failures.append(f"a write of {identifier} had an unexpected answer")
         if status == "refused":
@@ -120,6 +122,7 @@ class Oracle:
             self._maybe.setdefault(identifier, set()).add(value)
 
     def _by_rest(self, http: httpx.Client, target: Instance, identifier: int, value: int, *, deletes: bool) -> str:
+        """Write by REST; return what came of it."""
         try:
             if deletes:
                 path = of(self._collection, "points/delete?wait=true")
@@ -135,6 +138,7 @@ class Oracle:
         return "refused" if answer.status_code in {502, 503, 504} else "wrong"
 
     def _by_rpc(self, client: Any, identifier: int, value: int, *, deletes: bool) -> str:
+        """Write by gRPC; return what came of it."""
         try:
             if deletes:
                 client.delete(self._collection, models.PointIdsList(points=[identifier]), wait=True)
