@@ -59,7 +59,7 @@ def test_a_kill_amid_rest_and_grpc_loses_nothing(fleet: Fleet) -> None:
 
 @pytest.mark.timeout(200)
 def test_every_kind_of_write_is_done_again(fleet: Fleet) -> None:
-    """Conditions, batches, no wait, orderings, indexes, aliases, shards, several collections: all as before the kill."""
+    """Conditions, batches, no wait, orderings, indexes, aliases, shards, collections: all as before the kill."""
     first = fleet.start(**RARELY)
     make(first, "one")
     make(first, "three", shards=3)
@@ -225,7 +225,7 @@ def test_a_bad_bucket_loses_nothing(strict_fleet: Fleet, strict: StrictGcs, wire
 
 @pytest.mark.timeout(200)
 def test_a_reader_shows_a_write_soon_and_a_standby_takes_over_with_its_engine(fleet: Fleet) -> None:
-    """A reader has a write in a moment (two seconds; ten on a busy machine); a standby becomes the writer with the engine it has, and everything."""
+    """A reader has a write in a moment (ten seconds on a busy machine); a standby becomes the writer with its engine."""
     writer = fleet.start(**RARELY)
     make(writer, "c")
     put_numbers(writer, "c", range(1, 6))

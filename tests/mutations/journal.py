@@ -45,7 +45,8 @@ MUTATIONS = (
             (
                 "            await self._refuse_hole(position.epoch, at)\n",
                 (
-                    "            async for number in self._repository.journal_after(JournalPosition(position.epoch, at)):\n"
+                    "            behind = JournalPosition(position.epoch, at)\n"
+                    "            async for number in self._repository.journal_after(behind):\n"
                     "                at = number + 1\n"
                 ),
             ),

@@ -1,6 +1,7 @@
 """What must never happen, checked while it would happen: at every change of HEAD and at every acknowledgement.
 
-With the journal nothing is excused: what was acknowledged is in every later writer's engine, in its order. Sees the bucket and the clients' side; looks into an instance only to ask what its engine holds.
+With the journal nothing is excused: what was acknowledged is in every later writer's engine, in its order. Sees the
+bucket and the clients' side; looks into an instance only to ask what its engine holds.
 """
 
 import hashlib

@@ -72,7 +72,7 @@ class Oracle:
         self._maybe.clear()
 
     def _judge_shared(self, found: int | None) -> None:
-        """The last value's write must not have ended before another acknowledged one began."""
+        """Hold that the last value's write did not end before another acknowledged one began."""
         done = [write for write in self._shared if write[1] is not None]
         assert found is not None or not done, "the shared point is gone"
         if found is None:
