@@ -225,7 +225,7 @@ def test_a_bad_bucket_loses_nothing(strict_fleet: Fleet, strict: StrictGcs, wire
 
 @pytest.mark.timeout(200)
 def test_a_reader_shows_a_write_soon_and_a_standby_takes_over_with_its_engine(fleet: Fleet) -> None:
-    """A reader has a write in a moment (ten seconds on a busy machine); a standby becomes the writer with its engine."""
+    """A reader has it in a moment (ten seconds on a busy machine); a standby becomes the writer with its engine."""
     writer = fleet.start(**RARELY)
     make(writer, "c")
     put_numbers(writer, "c", range(1, 6))
