@@ -100,16 +100,19 @@ def check(command: str, stack: dict[str, str] | None = None) -> None:
 
 
 def _variable(name: str) -> None:
+    """Refuse a variable that nobody reads."""
     if name not in VARIABLES | OTHER_VARIABLES and not name.startswith("QDRANT__"):
         raise NoSuchCommandError(f"there is no variable {name}")
 
 
 def _export(words: Sequence[str]) -> None:
+    """Check the variables that are set."""
     for word in words[1:]:
         _variable(word.partition("=")[0])
 
 
 def _make(words: Sequence[str]) -> None:
+    """Check targets and variables of make."""
     for word in words[1:]:
         if "=" in word:
             _variable(word.partition("=")[0])
@@ -118,12 +121,14 @@ def _make(words: Sequence[str]) -> None:
 
 
 def _python(words: Sequence[str]) -> None:
+    """Check a command of the runtime."""
     if list(words[1:3]) != ["-m", "runtime"]:
         raise NoSuchCommandError("only `python -m runtime …` is known: use make for the rest")
     _parse(words[3:])
 
 
 def _parse(arguments: Sequence[str]) -> None:
+    """Parse a command's arguments as the runtime does."""
     if list(arguments) == ["--help"]:
         return
     words = [word for word in arguments if not word.startswith((">", "2>", "&"))]
@@ -137,6 +142,7 @@ def _parse(arguments: Sequence[str]) -> None:
 
 
 def _pulumi(words: Sequence[str]) -> None:
+    """Check what is asked of a stack."""
     if words[1:3] == ["config", "rm"]:
         _key(words[3])
     elif words[1:3] == ["stack", "output"] and not OUTPUTS.issuperset(words[3:4]):
@@ -146,11 +152,13 @@ def _pulumi(words: Sequence[str]) -> None:
 
 
 def _key(key: str) -> None:
+    """Refuse a key that a stack does not have."""
     if not re.search(rf"(?m)^  {re.escape(key)}:$", (ROOT / "Pulumi.yaml").read_text()):
         raise NoSuchCommandError(f"Pulumi.yaml has no key {key}")
 
 
 def _config(words: Sequence[str], stack: dict[str, str]) -> None:
+    """Check a value together with those set before it."""
     secret, (key, *value) = "--secret" in words, [word for word in words if word != "--secret"]
     _key(key)
     if not value and not secret:
@@ -164,6 +172,7 @@ def _config(words: Sequence[str], stack: dict[str, str]) -> None:
 
 
 def _looked_at(words: Sequence[str]) -> None:
+    """Refuse a program or a flag that nobody read up."""
     line = " ".join(words)
     if not any(line == known or line.startswith(f"{known} ") for known in LOOKED_AT):
         raise NoSuchCommandError(

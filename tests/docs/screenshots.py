@@ -30,6 +30,7 @@ def main() -> None:
 
 
 async def _renew(program: str) -> None:
+    """Start an instance, and take its pictures."""
     with tempfile.TemporaryDirectory(prefix="screenshots-") as folder:
         async with bucket_emulator() as emulator:
             bucket = {"BACKUP_URL": "gs://backups/qdrant", "STORAGE_EMULATOR_HOST": emulator}
@@ -38,6 +39,7 @@ async def _renew(program: str) -> None:
 
 
 def _written(fleet: Fleet) -> Instance:
+    """Return an instance with some history."""
     first = fleet.start()
     make(first, "books")
     put_numbers(first, "books", range(500))
@@ -52,6 +54,7 @@ def _written(fleet: Fleet) -> Instance:
 
 
 async def _look(program: str, instance: Instance) -> None:
+    """Take a picture in each colour scheme."""
     async with browser(program) as page:
         await page.open(f"{instance.url}/status")
         for scheme in ("light", "dark"):
