@@ -414,7 +414,7 @@ class Instance:
         journal = self.recovery.journal
         if journal is None:
             return
-        if not complete:
+        if self.recovery.stop_settling() or not complete:
             async with self.writing.alone():
                 with contextlib.suppress(Refused):
                     journal.append_opaque(Opaque("writes without an answer", self.lineage.head_seq()))

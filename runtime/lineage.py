@@ -135,8 +135,9 @@ class Lineage:
         return found
 
     def head_seq(self) -> int:
-        """Return the number of the newest backup, as far as HEAD was read."""
-        return self.seen.head.seq if self.seen else 0
+        """Return the number of the newest backup, as far as HEAD was read; one left half-way counts: it is finished."""
+        newest = self.seen.head.seq if self.seen else 0
+        return max(newest, self._pending.seq) if self._pending is not None else newest
 
     def position(self, reason: str, skipped: tuple[str, ...] = ()) -> Position:
         """Return where the next backup goes. Raises NotTheWriter."""

@@ -90,6 +90,13 @@ class Recovery:
                 pass
         await self._begin(None, state.head, epoch)
 
+    def stop_settling(self) -> bool:
+        """Leave it to the last backup to hold a write without an answer; tell whether there is one."""
+        if self._recorder is None or not self._recorder.settling.is_under_way:
+            return False
+        self._recorder.settling.stop()
+        return True
+
     def abandon(self) -> None:
         """Record nothing more: this instance is the writer no longer."""
         if self.journal is not None:

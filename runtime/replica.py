@@ -76,9 +76,11 @@ class Replica:
 
     def holds(self, newest: str | None) -> bool:
         """Whether the directory holds what a lineage restores whose HEAD names `newest`, or follows its journal."""
-        if self.placed is None or self._written_to:
-            return False
-        return self.followed or self.placed.choice.stands_for(newest)
+        return self.is_at(newest) or (self.placed is not None and self.followed and not self._written_to)
+
+    def is_at(self, newest: str | None) -> bool:
+        """Whether the directory was made to hold what a lineage restores whose HEAD names `newest`, unwritten to."""
+        return self.placed is not None and self.placed.choice.stands_for(newest) and not self._written_to
 
     def opened_for_writes(self) -> None:
         """From now on the engine may hold more than any backup."""

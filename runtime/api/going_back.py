@@ -61,7 +61,7 @@ class GoingBack:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _SERVED_WITHIN_SECONDS
         while loop.time() < deadline and instance.role is not Role.DRAINING:
-            if instance.replica.holds(newest) or (instance.lineage.epoch or 0) > epoch:
+            if instance.replica.is_at(newest) or (instance.lineage.epoch or 0) > epoch:
                 # Waits for whoever is starting it: what is placed is not served before it is compared. Not under the
                 # deadline: a start that is cancelled half way would leave an engine that nobody compared.
                 await instance.replica.start()

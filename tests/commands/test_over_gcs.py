@@ -60,7 +60,7 @@ def test_every_command_works_on_a_bucket(on_gcs: Callable[..., Ran], strict: Str
 
     pruned = on_gcs(*KEEP_ONE, "--json")
     assert pruned.code == 0, pruned.err
-    assert list(pruned.json["kept"].values()) == [["newest", "last"], ["verified"]]
+    assert list(pruned.json["kept"].values()) == [["newest", "last"], ["verified"], ["recovery window"]]
     assert on_gcs("verify", "--deep").code == 0
 
     head = strict.objects.stored.pop("some/prefix/HEAD")

@@ -29,10 +29,19 @@ async def _read(settings: Mapping[str, str]) -> tuple[Head | None, list[Manifest
 
 
 def head(settings: Mapping[str, str]) -> Head:
-    """Return HEAD, which must be there."""
-    found = asyncio.run(_read(settings))[0]
-    assert found is not None, "there is no HEAD"
-    return found
+    """Return HEAD, which must be there; whether what it names can be read is not asked."""
+
+    async def read() -> Head:
+        """Read it alone."""
+        store = open_store(settings["BACKUP_URL"], emulator_host=settings.get("STORAGE_EMULATOR_HOST"), project="tests")
+        try:
+            state = await Repository(store).head()
+        finally:
+            await store.close()
+        assert state is not None, "there is no HEAD"
+        return state.head
+
+    return asyncio.run(read())
 
 
 def replace_head(settings: Mapping[str, str], changed: Head) -> None:
