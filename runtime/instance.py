@@ -135,6 +135,7 @@ class Instance:
                 elif settings.instance_role == "reader":
                     await self.replica.place(state.head)
                     await self.replica.start()
+                    await self.lineage.look()  # so that it follows at once
                 else:
                     if start is not Start.UNRESTORED:
                         await self.replica.place(state.head)
