@@ -136,4 +136,10 @@ class Follower:
         if not last:
             return False
         found = await self._repository.journal_object(head.lineage, JournalPosition(at.epoch, last[0]))
-        return found.kind == "seal"
+        if found.kind != "seal":
+            return False
+        # HEAD as it is behind the seal: a backup that holds the change may have been committed since it was last read.
+        now = await self._repository.head()
+        if now is None or await holding(self._repository, at.epoch, change.seq, now.head):
+            raise CannotFollow
+        return True
