@@ -211,6 +211,7 @@ class Instance:
         last = asyncio.create_task(self._save_last(drain_seconds=min(_DRAIN_SECONDS, seconds / 4)), name="last backup")
         await asyncio.wait({last}, timeout=seconds)
         last.cancel()  # and not waited for: an upload takes its time to give up
+        last.add_done_callback(_ended)
         failure = last.exception() if last.done() else TimeoutError("out of time")
         if failure is None:
             manifest = last.result().manifest
@@ -560,3 +561,9 @@ def _noted(promotion: asyncio.Task[None]) -> None:
     """Take note of how a promotion ended: whoever waited for it may have given up."""
     if not promotion.cancelled() and (error := promotion.exception()) is not None:
         log.info("handover.not_taken", message=f"Did not become the writer: {error!r}")
+
+
+def _ended(last: asyncio.Task[Saved]) -> None:
+    """Take note of how a last backup ended that nobody waits for any more: what came of it was told already."""
+    if not last.cancelled():
+        last.exception()

@@ -56,17 +56,25 @@ class Following(Stage):
         self.follower = Follower(
             self.repository, self.replica, "reader", sender=lambda: self.sender, note=lambda _: None
         )
+        self.commit(HEAD)
 
     def opaque(self, number: int, seq: int = 1) -> None:
         """Put a change there that cannot be done again."""
         change = Opaque("POST /collections/c/snapshots/recover", seq)
         self.put(JournalObject(JournalPosition(1, number), LINEAGE, "opaque", "writer", opaque=change))
 
+    def commit(self, head: Head) -> None:
+        """Let HEAD be this one."""
+        there = self.bucket.objects.get(names.HEAD)
+        self.bucket.put("writer", "swap", names.HEAD, head.encode(), there.generation if there else 0)
+
     def backup(self, epoch: int, seq: int) -> Head:
         """Commit a backup; return HEAD."""
         name = names.manifest(names.backup_id(epoch, seq))
         self.bucket.put("writer", "write_new", name, b"{}", 0)
-        return replace(HEAD, epoch=epoch, seq=seq, manifest=name)
+        head = replace(HEAD, epoch=epoch, seq=seq, manifest=name, manifest_sha256="0" * 64)
+        self.commit(head)
+        return head
 
     @property
     def at(self) -> tuple[int, int] | None:
@@ -146,6 +154,21 @@ def test_a_backup_of_the_next_epoch_with_the_next_number_says_that_none_was_take
         stage.put(seal(1, 1))
         await stage.follower.step(stage.backup(2, 2))
         assert stage.at == (2, -1)
+
+    following(story)
+
+
+def test_a_backup_committed_since_head_was_read_is_seen_before_its_change_is_passed_over() -> None:
+    """The HEAD that a step is given may be older than the seal; the one behind the seal tells."""
+
+    async def story(stage: Following) -> None:
+        """Tell it."""
+        stage.opaque(0)
+        stage.backup(1, 2)
+        stage.put(seal(1, 1))
+        with pytest.raises(CannotFollow):
+            await stage.follower.step(HEAD)
+        assert stage.at == (1, -1)
 
     following(story)
 

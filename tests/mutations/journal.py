@@ -186,7 +186,7 @@ MUTATIONS = (
         "a standby that lacks what the next backup has",
         "runtime/follower.py",
         (
-            ('        return found.kind == "seal"\n', "        return True\n"),
+            ('        if found.kind != "seal":\n            return False\n', ""),
             ("            return False\n        found", "            return True\n        found"),
         ),
         pytest("tests/journal/test_follower.py"),

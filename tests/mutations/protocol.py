@@ -108,10 +108,8 @@ MUTATIONS = (
         "litestream#781: a restored database that forgot where it was",
         "runtime/replica.py",
         (
-            (
-                "        if self.placed is None or self._written_to:\n",
-                "        if self.placed is None:\n",
-            ),
+            ("stands_for(newest) and not self._written_to\n", "stands_for(newest)\n"),
+            ("self.followed and not self._written_to)\n", "self.followed)\n"),
         ),
         pytest("tests/crash_points/test_refusals.py"),
     ),
