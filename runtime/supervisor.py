@@ -11,11 +11,12 @@ from collections import deque
 from aiohttp import web
 
 from runtime.api.app import agent_app
+from runtime.assembly import build
 from runtime.children import Child
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate
 from runtime.errors import ConfigError, EngineError, RuntimeFailure
-from runtime.instance import Instance, build
+from runtime.instance import Instance
 from runtime.logs import get_logger
 from runtime.repository.open import open_store, prepare
 from runtime.repository.repository import Repository

@@ -122,7 +122,8 @@ class InstanceCollector(Collector):
         yield _counter("qdrant_writes_lost", "Acknowledged writes lost to another instance.", instance.lost_writes)
 
     def _journal(self) -> Iterator[Metric]:
-        journal, writing = self._instance.recovery.journal, self._instance.writing
+        instance = self._instance
+        journal, writing = instance.recovery.journal, instance.writing
         yield _gauge(
             "qdrant_journal_kept", "1 where a write is acknowledged when the bucket has it.", int(bool(journal))
         )
@@ -139,7 +140,9 @@ class InstanceCollector(Collector):
             failing = 0.0 if since is None else asyncio.get_running_loop().time() - since
             yield _gauge("qdrant_journal_failing_seconds", "How long it has been taking none; 0 when it does.", failing)
             yield _gauge("qdrant_journal_replay_estimate_seconds", "What a start would take.", writing.replay_seconds)
-        if (replay := self._instance.recovery.progress) is not None:
+        if instance.role is Role.STANDBY and (lag := view.lag_seconds(instance)) is not None:
+            yield _gauge("qdrant_follower_lag_seconds", "How long ago it held all that the journal had.", lag)
+        if (replay := instance.recovery.progress) is not None:
             yield _gauge("qdrant_replay_records", "Records to do again at the last take-over.", replay.records)
             yield _gauge("qdrant_replay_records_done", "Of these, done.", replay.records_done)
             yield _gauge("qdrant_replay_seconds", "How long it took.", replay.seconds)

@@ -21,7 +21,8 @@ def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]
     late = age is not None and age > 2 * target
     serving = instance.role in (Role.WRITER, Role.STANDBY) and instance.replica.engine.running
     failing = instance.recovery.journal is not None and instance.recovery.journal.failure is not None
-    healthy = serving and not late and not failing and instance.store_error is None
+    reachable = instance.store_error is None and (instance.lineage.is_writer or instance.standby.error is None)
+    healthy = serving and not late and not failing and reachable
     restored = instance.restored
     facts: dict[str, Any] = {
         "status": "ok" if healthy else "unavailable" if not serving else "degraded",
@@ -42,6 +43,7 @@ def health(instance: Instance, settings: Settings) -> tuple[bool, dict[str, Any]
         "durability": "snapshot" if instance.recovery.journal is None else "journal",
         "journal": _journal(instance),
         "replay": _replay(instance),
+        "following": _following(instance),
         "store": {"url": str(instance.lineage.repository), "error": instance.store_error},
         "writes": {
             "refusal": instance.gate.refusal,
@@ -111,6 +113,25 @@ def _replay(instance: Instance) -> dict[str, Any] | None:
         "seconds": round(progress.seconds, 3),
         "records_per_second": None if progress.rate is None else round(progress.rate, 1),
     }
+
+
+def _following(instance: Instance) -> dict[str, Any] | None:
+    """Return how an instance that does not write goes along with the writer's journal; None for any other."""
+    if instance.role is not Role.STANDBY:
+        return None
+    at, lag = instance.replica.position, lag_seconds(instance)
+    return {
+        "position": None if at is None else f"{at.epoch}/{at.n}",
+        "records": instance.follower.records,
+        "lag_seconds": None if lag is None else round(lag, 1),
+        "error": instance.standby.error,
+    }
+
+
+def lag_seconds(instance: Instance) -> float | None:
+    """Return how long ago a follower's engine held all that the journal had; None before it ever did."""
+    level_at = instance.follower.level_at
+    return None if level_at is None else asyncio.get_running_loop().time() - level_at
 
 
 def unsaved_age(instance: Instance) -> float | None:

@@ -18,9 +18,10 @@ from google.auth import crypt, jwt
 
 from runtime.api.app import agent_app
 from runtime.api.google_tokens import GoogleTokens
+from runtime.assembly import build
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate
-from runtime.instance import Instance, build
+from runtime.instance import Instance
 from runtime.repository.open import open_store
 from runtime.repository.repository import Repository
 from runtime.settings import Settings

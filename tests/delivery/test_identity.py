@@ -1,5 +1,4 @@
 import re
-from functools import cache
 
 import pytest
 from hypothesis import given
@@ -60,9 +59,9 @@ def test_a_token_becomes_what_its_job_needs_and_no_more(
     assert federation.becomes(claims) == accounts
 
 
-@cache
+@pytest.fixture(scope="module", name="federation")
 def declared_federation() -> Federation:
-    """Return who becomes whom, declared once for all examples."""
+    """Return who becomes whom, declared once and before any example: Pulumi changes the recursion limit."""
     return Federation.declared(bootstrap(DELIVERY))
 
 
@@ -73,10 +72,9 @@ def declared_federation() -> Federation:
     repository=st.sampled_from(["56789", "5678"]),
 )
 def test_nothing_but_main_in_an_environment_of_the_repository_deploys(
-    ref: str, subject: str, owner: str, repository: str
+    federation: Federation, ref: str, subject: str, owner: str, repository: str
 ) -> None:
     """Whatever else a token says, the deploy account takes all four: owner, repository, branch, environment."""
-    federation = declared_federation()
     claims = token(ref=ref, sub=f"repo:acme/search:{subject}", repository_owner_id=owner, repository_id=repository)
 
     wanted = (ref, subject, owner, repository) == ("refs/heads/main", "environment:dev", "1234", "56789")

@@ -234,6 +234,12 @@ def test_a_reader_shows_a_write_soon_and_a_standby_takes_over_with_its_engine(fl
     for number in (6, 7, 8):
         put_numbers(writer, "c", range(number, number + 1))
         eventually(lambda number=number: number in shown(reader, "c"), 10, "shown")  # type: ignore[misc]
+    says = reader.health()["following"]
+    assert says["records"] >= 3
+    assert says["position"] == writer.health()["journal"]["position"]
+    assert (says["lag_seconds"] < 10, says["error"]) == (True, None)
+    assert "qdrant_follower_lag_seconds" in reader.ask("GET", "/api/metrics").text
+    assert writer.health()["following"] is None
     assert reader.ask("PUT", of("c", "points"), {"points": []}).status_code == 503
     third = fleet.start(**RARELY)
     writer.wait_for("standby")

@@ -119,15 +119,15 @@ MUTATIONS = (
         "runtime/instance.py",
         (
             (
-                "        self.lineage.begin_yielding()\n        async with self._signs_of_life",
-                "        async with self._signs_of_life",
+                "        self.lineage.begin_yielding()\n        async with self._term.signs_of_life",
+                "        async with self._term.signs_of_life",
             ),
         ),
     ),
     Mutation(
         "the shutdown's backup does not let the lineage go",
         "litestream#592: every restart waits out the lease",
-        "runtime/instance.py",
-        (('self.writing.save("shutdown", clean=True, must=True)', 'self.writing.save("shutdown", must=True)'),),
+        "runtime/term.py",
+        (("self._writing.save(reason, clean=True, must=True)", "self._writing.save(reason, must=True)"),),
     ),
 )
