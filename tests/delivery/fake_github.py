@@ -1,13 +1,13 @@
 """GitHub's comments of one pull request on a port of this machine, in pages as the API gives them."""
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.fake_server import serving
 
 
 @dataclass
@@ -25,10 +25,10 @@ class FakeGitHub:
             {"id": identifier, "body": body, "user": {"type": kind}, "html_url": f"https://example/c/{identifier}"}
         )
 
-    def answer(self, method: str, path: str, authorization: str, body: Any) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, headers: Message, body: Any) -> tuple[int, Any]:
         """Answer a request."""
         url = urlsplit(path)
-        if authorization != f"Bearer {self.token}":
+        if headers["Authorization"] != f"Bearer {self.token}":
             return 403, {"message": "Resource not accessible by integration"}
         if method == "GET":
             query = parse_qs(url.query)
@@ -46,33 +46,5 @@ class FakeGitHub:
 def github() -> Iterator[FakeGitHub]:
     """Serve a fake."""
     fake = FakeGitHub()
-
-    class Handler(BaseHTTPRequestHandler):
-        """Reads the request and writes the fake's answer."""
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its base names it
-            """Stay quiet."""
-
-        def _handle(self) -> None:
-            """Hand the request to the fake."""
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, answer = fake.answer(self.command, self.path, self.headers.get("Authorization", ""), body)
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - names that http.server looks for
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake.base = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(fake) as fake.base:
         yield fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

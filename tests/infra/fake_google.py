@@ -5,14 +5,14 @@ Behaves well unless told otherwise: `wrong` changes an answer by its path.
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 
 from deployment.calls import Hosts
+from tests.support.fake_server import serving
 
 KEY = "the-key-of-the-service"
 IMAGE = "r/qdrant@sha256:" + "a" * 64
@@ -85,7 +85,7 @@ class FakeGoogle:
             )
         return ""
 
-    def answer(self, method: str, path: str, headers: Any, body: Any) -> tuple[int, Any]:  # noqa: PLR0911 - one an answer
+    def answer(self, method: str, path: str, headers: Message, body: Any) -> tuple[int, Any]:  # noqa: PLR0911 - one an answer
         """Answer a request."""
         plain = path.partition("?")[0]
         if plain in self.wrong:
@@ -165,33 +165,5 @@ class FakeGoogle:
 def google() -> Iterator[FakeGoogle]:
     """Serve a fake on a port of this machine."""
     fake = FakeGoogle()
-
-    class Handler(BaseHTTPRequestHandler):
-        """Reads the request and writes the fake's answer."""
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its base names it
-            """Stay quiet."""
-
-        def _handle(self) -> None:
-            """Hand the request to the fake."""
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, answer = fake.answer(self.command, self.path, self.headers, body)
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - names that http.server looks for
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake.base = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with serving(fake) as fake.base:
         yield fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
