@@ -21,8 +21,9 @@ _COPIED: Final = (
 )
 TOOLS: Final = ("docker", "gcloud", "grype", "syft", "cosign", "gh", "pulumi")
 _TOOL: Final = """#!/bin/bash
-printf '%s' "${0##*/}" >> "$CALLS"; printf ' %s' "$@" >> "$CALLS"; echo >> "$CALLS"
-if [ ! -t 0 ]; then read -r -t 0.1 given && echo "  got $given" >> "$CALLS"; fi
+line="${0##*/}$(printf ' %s' "$@")"
+printf '%s\\n' "$line" >> "$CALLS"
+read -r -t 20 given && printf '  got %s\\n' "$given" >> "$CALLS"
 answer="$ANSWERS/${0##*/}"
 [ -x "$answer" ] && exec "$answer" "$@"
 exit 0
