@@ -54,6 +54,10 @@ test: setup ## all tests
 soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… for another run of chance)
 	@SOAK_CYCLES=$(or $(CYCLES),100) $(BIN)/python -m pytest -s tests/instance/test_soak.py
 
+.PHONY: crash-points
+crash-points: $(VENV)/.base ## a crash or a fault at every store operation, all of them (some ten minutes)
+	@CRASH_POINTS=all $(BIN)/python -m pytest -s tests/crash_points/test_crash_points.py
+
 .PHONY: sync-kills
 sync-kills: $(VENV)/.base ## kill a sync at many moments and go on (KILLS=…, SYNC_SEED=… for another run of chance)
 	@SYNC_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest --timeout 900 tests/sync -k "killed or kill"

@@ -1,6 +1,7 @@
 """`python -m tests.crash_points [--part K/N] [SCENARIO …]`: enumerate the crash points and say what was found.
 
-Without names all scenarios, with `--part` every N-th point of each from the K-th on. Exit code 1 when anything broke.
+Without names all scenarios, else those whose names begin so; with `--part` every N-th point of each from the K-th on.
+Exit code 1 when anything broke.
 """
 
 import argparse
@@ -11,6 +12,22 @@ import traceback
 from pathlib import Path
 
 from tests.crash_points.handovers import Newcoming, Promotion, Yielding
+from tests.crash_points.journals import (
+    JournaledBackup,
+    JournaledChange,
+    JournaledClaim,
+    JournaledFinish,
+    JournaledNewcoming,
+    JournaledOpaque,
+    JournaledPromotion,
+    JournaledPrune,
+    JournaledRollback,
+    JournaledStart,
+    JournaledUnanswered,
+    JournaledWrites,
+    JournaledYielding,
+    JournaledZombie,
+)
 from tests.crash_points.maintenance import Adopt, Prune, Repair, RepairDamaged, Rollback
 from tests.crash_points.points import operations, play, points
 from tests.crash_points.scenarios import (
@@ -49,6 +66,22 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     Repair,
     RepairDamaged,
 )
+JOURNALED: tuple[type[Scenario], ...] = (
+    JournaledWrites,
+    JournaledBackup,
+    JournaledChange,
+    JournaledFinish,
+    JournaledClaim,
+    JournaledZombie,
+    JournaledOpaque,
+    JournaledUnanswered,
+    JournaledYielding,
+    JournaledNewcoming,
+    JournaledPromotion,
+    JournaledPrune,
+    JournaledRollback,
+    JournaledStart,
+)
 
 
 def enumerate_points(scenario: type[Scenario], folder: Path, part: int, parts: int) -> tuple[int, int, list[str]]:
@@ -78,8 +111,8 @@ def main() -> int:
     total, failures, began = 0, 0, time.monotonic()
     memory = Path("/dev/shm")  # every point writes a few hundred small files
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        for scenario in SCENARIOS:
-            if arguments.scenario and scenario.name not in arguments.scenario:
+        for scenario in (*SCENARIOS, *JOURNALED):
+            if arguments.scenario and not scenario.name.startswith(tuple(arguments.scenario)):
                 continue
             met, ran, broken = enumerate_points(scenario, Path(folder) / "run", part, parts)
             total, failures = total + ran, failures + len(broken)

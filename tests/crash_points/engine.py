@@ -41,6 +41,7 @@ class DiskEngine:
         self.admin = self
         self.child: Child | None = None
         self.stopping = False
+        self._numbers: dict[str, int] = {}
 
     def as_engine(self) -> Engine:
         """Return it as what it stands in for."""
@@ -91,12 +92,22 @@ class DiskEngine:
         folder = self.storage / "collections" / collection
         return sum(1 for path in folder.glob("*/segments/*/*") if path.is_file())
 
+    def apply(self, what: str, arguments: Mapping[str, Any]) -> int | None:
+        """Do what a request asks for, again and again to the same end; return a point's number in its collection."""
+        self._must_run()
+        getattr(self, what)(**arguments)
+        if what not in {"put", "delete"}:
+            return None
+        collection = arguments["collection"]
+        self._numbers[collection] = self._numbers.get(collection, -1) + 1
+        return self._numbers[collection]
+
     def create(self, collection: str, shards: int = 1) -> None:
         """Make a collection."""
         self._must_run()
         folder = self.storage / "collections" / collection
         for shard in range(shards):
-            (folder / str(shard) / "segments").mkdir(parents=True)
+            (folder / str(shard) / "segments").mkdir(parents=True, exist_ok=True)
             (folder / str(shard) / "newest_clocks.json").write_text("{}")
         (folder / "config.json").write_text(json.dumps({"params": {"shard_number": shards}}))
 
@@ -107,16 +118,29 @@ class DiskEngine:
         segment.mkdir(exist_ok=True)
         (segment / point).write_text(content)
 
-    def drop(self, collection: str) -> None:
-        """Delete a collection."""
+    def delete(self, collection: str, point: str, shard: int = 0) -> None:
+        """Delete a point, if it is there."""
         self._must_run()
-        shutil.rmtree(self.storage / "collections" / collection)
+        folder = self.storage / "collections" / collection / str(shard) / "segments" / f"s-{point[0]}"
+        (folder / point).unlink(missing_ok=True)
+
+    def drop(self, collection: str) -> None:
+        """Delete a collection, if it is there."""
+        self._must_run()
+        shutil.rmtree(self.storage / "collections" / collection, ignore_errors=True)
+        self._numbers.pop(collection, None)
 
     def alias(self, aliases: Mapping[str, str]) -> None:
         """Set the aliases."""
         self._must_run()
         (self.storage / "aliases").mkdir(exist_ok=True)
         (self.storage / "aliases" / "data.json").write_text(json.dumps(dict(aliases)))
+
+    def recover(self, collection: str, point: str, content: str) -> None:
+        """Put another collection in a collection's place, as from a snapshot: it holds one point."""
+        self.drop(collection)
+        self.create(collection)
+        self.put(collection, point, content)
 
     def state(self) -> State:
         """Return everything that a backup keeps, by its path below the storage directory."""

@@ -1,14 +1,17 @@
 """Every operation of a scenario times every fault: each a run of its own, then the checks."""
 
+import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from tests.crash_points.scenarios import Scenario
 from tests.crash_points.stage import FAULTS, Broken, Stage, Trap, survivable
+from tests.support.model_store import Crash
 from tests.support.processes import ProcessLoop
 from tests.support.virtual_time import run
 
@@ -50,7 +53,15 @@ def play(scenario: type[Scenario], point: Point, folder: Path) -> None:
 def _play(scenario: type[Scenario], folder: Path, trap: Trap, *, tries_again: bool) -> None:
     """Run it in a loop of its own."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    run(_run(scenario, folder, trap, tries_again=tries_again), ProcessLoop())
+    loop = ProcessLoop()
+    loop.set_exception_handler(_unless_it_crashed)
+    run(_run(scenario, folder, trap, tries_again=tries_again), loop)
+
+
+def _unless_it_crashed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what was left unheard, but for a process's death: nobody hears of that."""
+    if not isinstance(context.get("exception"), Crash):
+        loop.default_exception_handler(context)
 
 
 async def _run(scenario: type[Scenario], folder: Path, trap: Trap, *, tries_again: bool) -> None:
@@ -68,7 +79,7 @@ async def _run(scenario: type[Scenario], folder: Path, trap: Trap, *, tries_agai
             done = True
         stage.done = stage.done or done
         await one.afterwards(done=done)
-        await stage.check()
+        await one.check()
     finally:
         with contextlib.suppress(OSError):
             stage.clear()

@@ -14,12 +14,13 @@ from runtime.repository.head import Head
 from tests.crash_points.engine import State
 from tests.crash_points.machine import Machine
 from tests.crash_points.stage import Broken, NotPromised, Stage
+from tests.crash_points.written import History
 from tests.support.model_store import StoredObject
 
 _COLLECTIONS = ("books", "films", "games", "music", "plays", "songs")
 _LONGEST_SECONDS = 60.0
 
-_MADE: dict[object, tuple[dict[str, StoredObject], list[dict[str, Any]], int, State]] = {}
+_MADE: dict[object, tuple[dict[str, StoredObject], list[dict[str, Any]], int, State, History]] = {}
 
 
 class Scenario:
@@ -27,9 +28,11 @@ class Scenario:
 
     name: ClassVar[str]
     retries: ClassVar[bool] = False
+    durability: ClassVar[str] = "snapshot"
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        stage.durability = self.durability
         self.subject = stage.machine(trapped=True)
 
     async def prepare(self) -> None:
@@ -42,6 +45,10 @@ class Scenario:
         """Look at what only this scenario knows, with the trap disarmed; by default the process is gone."""
         del done
         self.subject.process.kill()
+
+    async def check(self) -> None:
+        """Look at what must hold whatever was interrupted."""
+        await self.stage.check()
 
 
 class StartNew(Scenario):
@@ -217,13 +224,17 @@ async def some_backups(stage: Stage) -> None:
 
 
 async def made(stage: Stage, make: Callable[[Stage], Awaitable[None]]) -> None:
-    """Have the bucket and the state that `make` makes. It is made once and copied."""
-    if make not in _MADE:
+    """Have the bucket, the state and the history that `make` makes. They are made once and copied."""
+    key = (make, stage.durability)
+    if key not in _MADE:
         await make(stage)
-        _MADE[make] = (dict(stage.bucket.objects), list(stage.bucket.heads), stage.bucket.last_generation, stage.new)
-    objects, heads, stage.bucket.last_generation, stage.new = _MADE[make]
+        bucket, history = stage.bucket, History()
+        history.take(stage.history)
+        _MADE[key] = (dict(bucket.objects), list(bucket.heads), bucket.last_generation, stage.new, history)
+    objects, heads, stage.bucket.last_generation, stage.new, history = _MADE[key]
     stage.bucket.objects, stage.bucket.heads = dict(objects), list(heads)
     stage.old = stage.new
+    stage.history.take(history)
 
 
 async def _make_backups(stage: Stage) -> None:
@@ -247,17 +258,17 @@ async def fill(machine: Machine, collections: "list[str] | tuple[str, ...]") -> 
         await machine.put(name, "a1", f"text one of {name}")
         await machine.put(name, "b1", f"text two of {name}", shard=1 if number == 0 else 0)
     first = collections[0]
-    await machine.write(Effect.CATALOG, None, lambda: machine.engine.alias({"the first": first}))
+    await machine.write(Effect.CATALOG, None, "alias", {"aliases": {"the first": first}})
 
 
 async def change(machine: Machine) -> None:
     """Change what is there in every way."""
     await machine.put("books", "a1", "text changed again")
     await machine.put("games", "c1", "text in a new segment")
-    await machine.write(Effect.REPLACE, "music", lambda: machine.engine.drop("music"))
-    await machine.write(Effect.REPLACE, "plays", lambda: machine.engine.drop("plays"))
+    await machine.write(Effect.REPLACE, "music", "drop", {"collection": "music"})
+    await machine.write(Effect.REPLACE, "plays", "drop", {"collection": "plays"})
     await machine.create("plays", shards=2)
     await machine.put("plays", "a1", "text of another collection", shard=1)
     await machine.create("new")
     await machine.put("new", "a1", "text that is new")
-    await machine.write(Effect.CATALOG, None, lambda: machine.engine.alias({"the first": "new"}))
+    await machine.write(Effect.CATALOG, None, "alias", {"aliases": {"the first": "new"}})

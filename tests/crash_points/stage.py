@@ -12,10 +12,11 @@ from pathlib import Path
 from runtime.errors import RuntimeFailure, StoreDenied
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
-from tests.crash_points.bucket import WatchedBucket
+from tests.crash_points.bucket import NOTHING, WatchedBucket
 from tests.crash_points.engine import State
 from tests.crash_points.machine import Machine
-from tests.support.model_store import Crash, Fault, FaultKind
+from tests.crash_points.written import History
+from tests.support.model_store import Crash, Fault, FaultKind, no_faults
 
 
 def denied() -> Exception:
@@ -72,7 +73,8 @@ class Trap:
 class Stage:
     """One run of a scenario. `old` and `new` are what may be restored after it; `done` says that only `new` may.
 
-    `head_restores` is False where HEAD names a backup that a scenario has damaged.
+    `head_restores` is False where HEAD names a backup that a scenario has damaged. `durability` is every machine's;
+    with a journal `history` tells what may be restored.
     """
 
     def __init__(self, folder: Path, trap: Trap) -> None:
@@ -83,6 +85,9 @@ class Stage:
         self.new: State = {}
         self.done = False
         self.head_restores = True
+        self.durability = "snapshot"
+        self.history = History()
+        self.history.begin(NOTHING)
         self._folder = folder
         self._numbers = itertools.count()
 
@@ -90,9 +95,8 @@ class Stage:
         """Return a process that was not started, on an empty disk."""
         name = name or f"m{next(self._numbers)}"
         storage = self._folder / name / "storage"
-        if trapped:
-            return Machine(self.bucket, name, storage, self.trap.plan)
-        return Machine(self.bucket, name, storage)
+        plan = self.trap.plan if trapped else no_faults
+        return Machine(self.bucket, name, storage, plan, durability=self.durability, history=self.history)
 
     def clear(self) -> None:
         """Take the disks away."""
@@ -116,9 +120,9 @@ class Stage:
         await again.boot()
         if again.engine.state() != expected:
             raise Broken(f"after the next backup: {_difference(again.engine.state(), expected)}")
-        self._check_history()
+        self.check_history()
 
-    def _check_history(self) -> None:
+    def check_history(self) -> None:
         """Compare the history with the rules, and what the names tell of it with what happened."""
         if wrong := self.bucket.broken_history():
             raise Broken(wrong)
