@@ -15,18 +15,11 @@ from tests.crash_points.handovers import Newcoming, Promotion, Yielding
 from tests.crash_points.journals import (
     JournaledBackup,
     JournaledChange,
-    JournaledClaim,
     JournaledFinish,
-    JournaledNewcoming,
     JournaledOpaque,
-    JournaledPromotion,
-    JournaledPrune,
-    JournaledRollback,
     JournaledStart,
     JournaledUnanswered,
     JournaledWrites,
-    JournaledYielding,
-    JournaledZombie,
 )
 from tests.crash_points.maintenance import Adopt, Prune, Repair, RepairDamaged, Rollback
 from tests.crash_points.points import operations, play, points
@@ -43,6 +36,15 @@ from tests.crash_points.scenarios import (
     StartNew,
     StartRestore,
     WideBackup,
+)
+from tests.crash_points.successions import (
+    JournaledClaim,
+    JournaledNewcoming,
+    JournaledPromotion,
+    JournaledPrune,
+    JournaledRollback,
+    JournaledYielding,
+    JournaledZombie,
 )
 
 SCENARIOS: tuple[type[Scenario], ...] = (

@@ -14,7 +14,6 @@ from runtime.edge.answers import Answer
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.gate import Gate
 from runtime.edge.passage import passage
-from runtime.edge.recording import Sent
 from runtime.errors import EngineError
 from runtime.follower import Follower
 from runtime.instance import Instance
