@@ -70,15 +70,20 @@ async def ended(write: Awaitable[None]) -> None:
 
 
 async def with_a_hole(machine: Machine) -> list[asyncio.Task[None]]:
-    """Write three times into three objects, of which the first does not arrive as long as the process stands still."""
+    """Write three times into three objects, of which the first does not arrive as long as the process stands still.
+
+    However long that is, they are still waited for then.
+    """
     last = [0]
+    assert machine.instance.recovery.journal is not None
+    machine.instance.recovery.journal._patience = 600
 
     def late(_number: int, verb: str, name: str) -> Fault | None:
         """Let the next object wait."""
         if verb != "write_new" or not name.startswith("journal/"):
             return None
         last[0] += 1
-        return Fault(FaultKind.DELAY, 5.0) if last[0] == 1 else None
+        return Fault(FaultKind.DELAY, 1.0) if last[0] == 1 else None
 
     machine.store.plan = late
     tasks = []

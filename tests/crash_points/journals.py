@@ -65,6 +65,12 @@ class JournaledScenario(Scenario):
         if third.engine.state() != expected:
             raise Broken(f"from {there[0]} the journal leads somewhere else")
 
+    async def _open(self, machine: Machine) -> None:
+        """Start a machine and compare what it holds: from then on that is what was written."""
+        await machine.boot()
+        self._judge(machine, "the start")
+        self.stage.history.settle(machine.engine.state())
+
     def _judge(self, machine: Machine, what: str) -> None:
         """Compare what an engine holds with what was acknowledged."""
         if wrong := self.stage.history.wrong(machine.engine.state()):

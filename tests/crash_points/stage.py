@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime.errors import RuntimeFailure, StoreDenied
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
-from tests.crash_points.bucket import NOTHING, WatchedBucket
+from tests.crash_points.bucket import WatchedBucket
 from tests.crash_points.engine import State
 from tests.crash_points.machine import Machine
 from tests.crash_points.written import History
@@ -87,7 +87,6 @@ class Stage:
         self.head_restores = True
         self.durability = "snapshot"
         self.history = History()
-        self.history.begin(NOTHING)
         self._folder = folder
         self._numbers = itertools.count()
 

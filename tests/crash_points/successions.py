@@ -31,8 +31,7 @@ class JournaledClaim(JournaledScenario):
 
     async def act(self) -> None:
         """Start; what is served is what was acknowledged."""
-        await self.subject.boot()
-        self._judge(self.subject, "the start")
+        await self._open(self.subject)
         await point(self.subject, "films", "a1", "of the claimer")
 
 
@@ -68,8 +67,7 @@ class JournaledZombie(JournaledScenario):
 
     async def act(self) -> None:
         """Start and write."""
-        await self.subject.boot()
-        self._judge(self.subject, "the start")
+        await self._open(self.subject)
         await point(self.subject, "films", "a1", "of the claimer")
 
     async def afterwards(self, *, done: bool) -> None:

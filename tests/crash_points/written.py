@@ -15,12 +15,12 @@ class History:
     """One lineage's. A state is what `DiskEngine.state` returns."""
 
     def __init__(self) -> None:
-        self._states: dict[str, list[State]] = {}
+        self._states: dict[str, list[State]] = {_ALIASES: [{_ALIASES: "{}"}]}
         self._at_least: dict[str, int] = {}
 
-    def begin(self, state: State) -> None:
-        """Start from here: this is what is held, all of it acknowledged."""
-        self._states = {name: [_part(state, name)] for name in _names(state)}
+    def settle(self, state: State) -> None:
+        """Note what the next writer opened with: that is what counts, for everybody and for ever."""
+        self._states.update({name: [_part(state, name)] for name in {*self._states, *_names(state)}})
         self._at_least = {}
 
     def take(self, other: "History") -> None:
