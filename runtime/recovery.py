@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 
 from runtime.edge.gate import Gate, Refused
 from runtime.errors import IntegrityError, NotTheWriter
+from runtime.journal.opaques import UNJOURNALED
 from runtime.journal.recorder import JournalRecorder
 from runtime.journal.replay import Replay, Replayed, following
 from runtime.journal.sender import Sends
@@ -60,6 +61,7 @@ class Recovery:
             self._lineage.instance,
             sender=self._sender,
             note=self._gate.note,
+            keeps_all=self.journal is not None,
         )
         self.progress = replay.progress
         await replay.run(base, state.head, position)
@@ -132,7 +134,7 @@ async def newest_readable(repository: Repository, head: Head) -> Manifest | None
 
 async def say_that_no_journal_tells(repository: Repository, head: Head, epoch: int, writer: str) -> None:
     """Put into an epoch's journal that only a backup tells what is done in the epoch. Raises StoreError."""
-    change = Opaque("writes that no journal holds", head.seq)
+    change = Opaque(UNJOURNALED, head.seq)
     await repository.append_journal(
         JournalObject(JournalPosition(epoch, 0), head.lineage, "opaque", writer, opaque=change)
     )

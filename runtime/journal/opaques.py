@@ -3,7 +3,7 @@
 Owns that decision, for a start and for a moment to go back to. Reads nothing but the manifests' names.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from runtime.errors import IntegrityError
 from runtime.journal.order import Entry
@@ -13,6 +13,9 @@ from runtime.repository.head import Head
 from runtime.repository.journal_object import JournalPosition, Opaque
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
+
+# What is done in an epoch of which only backups tell.
+UNJOURNALED: Final = "writes that no journal holds"
 
 
 class Until(Protocol):

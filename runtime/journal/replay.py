@@ -55,6 +55,8 @@ class Replay:
     """Brings an engine from a backup to the end of the journal, or `until` a moment.
 
     `note` is told of every write that was done. `ended`: the moment was reached, nothing that follows belongs to it.
+    Without `keeps_all` writes that no journal holds may be lost with the backups that hold them, as it is where none is
+    kept: that is an ERROR in the log, and no reason to refuse.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Replay:
         note: Callable[[Write], None],
         skip: Collection[str] = (),
         until: Until | None = None,
+        keeps_all: bool = True,
     ) -> None:
         self.progress = Replayed()
         self.ended = False
@@ -77,6 +80,7 @@ class Replay:
         self._note = note
         self._skip = frozenset(skip)
         self._until = until
+        self._keeps_all = keeps_all
 
     async def run(self, base: Manifest | None, head: Head, position: JournalPosition | None = None) -> Replayed:
         """Do everything again that follows the backup `base`, or `position`, in the epochs before HEAD's, sealing each.
@@ -150,8 +154,13 @@ class Replay:
         name = f"{at.epoch}/{at.n}"
         if name in self._skip:
             self._leave_out(name)
-        else:
+            return self.ended
+        try:
             self.ended = await opaques.is_beyond(self._repository, at, change, base, head, self._until)
+        except IntegrityError as lost:
+            if self._keeps_all or change.what != opaques.UNJOURNALED:
+                raise
+            log.error("replay.unjournaled", message=f"What no journal holds is lost: {lost.message}", record=name)  # noqa: TRY400
         return self.ended
 
     def _ends_at(self, position: JournalPosition) -> bool:

@@ -161,6 +161,29 @@ def test_without_a_journal_a_damaged_newest_backup_takes_what_only_it_had(fleet:
     assert instance.health()["restore"]["damaged"] == [bad]
 
 
+def test_without_a_journal_the_older_backup_may_be_of_an_earlier_writer(fleet: Fleet) -> None:
+    """DURABILITY=snapshot: a whole term may be lost with its backups, which is an ERROR; with a journal it may not."""
+    first = fleet.start(DURABILITY="snapshot")
+    make(first, "c")
+    put_numbers(first, "c", range(10))
+    assert first.terminate()[0] == 0
+    second = fleet.start(DURABILITY="snapshot")
+    put_numbers(second, "c", range(10, 20))
+    assert second.terminate()[0] == 0
+    bad = newest(fleet.bucket, "manifests").relative_to(fleet.bucket).as_posix()
+    flip_data(newest(fleet.bucket, "packs"))
+    refused(fleet, 4, "no journal holds", "rollback")
+    instance = fleet.start(DURABILITY="snapshot")
+    assert numbers(instance, "c") == set(range(10))
+    assert instance.health()["restore"]["damaged"] == [bad]
+    told = instance.events("replay.unjournaled")
+    assert [entry["severity"] for entry in told] == ["ERROR"] * len(told)
+    assert told
+    put_numbers(instance, "c", range(30, 31))
+    assert instance.terminate()[0] == 0
+    assert numbers(fleet.start(DURABILITY="snapshot"), "c") == {*range(10), 30}
+
+
 def linear_history_skips(instance: Instance, name: str) -> bool:
     """Whether the newest manifest says that another was passed over."""
     entry = instance.events("backup.committed")
