@@ -202,6 +202,7 @@ class Replay:
                 await self._send(call, sender)
 
     async def _send(self, call: Call, sender: Sends) -> None:
+        writes = [_write(entry) for entry in call.entries]
         try:
             await sender.send(call)
         except Refusal as refusal:
@@ -212,8 +213,8 @@ class Replay:
                 message=f"Qdrant refuses again what it had refused, or had not applied yet: {refusal}",
                 record=call.entries[0].name,
             )
-        for entry in call.entries:
-            self._note(Write(Effect(entry.record.effect), entry.record.collection))
+        for write in writes:
+            self._note(write)
         self.progress.records_done += len(call.entries)
         self.progress.bytes += len(call.body)
 
@@ -241,6 +242,16 @@ def epochs(first: JournalPosition, last: int) -> list[JournalPosition]:
 def following(base: Manifest | None, head: Head, position: JournalPosition | None = None) -> list[JournalPosition]:
     """Return where to read on in each epoch between a backup, or a position beyond it, and HEAD's own."""
     return epochs(position or beginning(base), head.epoch - 1)
+
+
+def _write(entry: Entry) -> Write:
+    try:
+        return Write(Effect(entry.record.effect), entry.record.collection)
+    except ValueError:
+        raise IntegrityError(
+            f"record {entry.name} of the journal has an effect that this version does not know: {entry.record.effect}",
+            hint="Use a newer image",
+        ) from None
 
 
 def _refused(call: Call, refusal: Refusal) -> IntegrityError:

@@ -8,6 +8,7 @@ nothing.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import replace
 
 from runtime.errors import AlreadyExists, IntegrityError, StoreError
 from runtime.journal.writer import MOST_UNDER_WAY
@@ -15,6 +16,10 @@ from runtime.repository.journal_object import JournalObject, JournalPosition
 from runtime.repository.repository import Repository
 
 _READ_AHEAD = 8
+_WAYS_OUT = (
+    "Restore it from the bucket's soft delete if it was not pruned; "
+    "`rollback --before {0.epoch}/{0.n}/0` keeps what came before it, `rollback ID` needs no journal"
+)
 # A writer that does not know yet that it is none puts objects there while its seal is being put: a few at a time.
 _MOST_RACES = 1000
 
@@ -36,6 +41,7 @@ class Tail:
         for _ in range(_MOST_RACES):
             async for entry in self._contiguous(position.epoch, at):
                 if entry.kind == "seal":
+                    await self._refuse_beyond(entry.position)
                     return
                 yield entry
                 at = entry.position.n + 1
@@ -56,9 +62,11 @@ class Tail:
         """
         at = position.n + 1
         async for found in self._contiguous(position.epoch, at):
-            yield found
             if found.kind == "seal":
+                await self._refuse_beyond(found.position)
+                yield found
                 return
+            yield found
             at = found.position.n + 1
         await self._refuse_hole(position.epoch, at)
 
@@ -78,8 +86,13 @@ class Tail:
         raise self._unsealable(epoch)
 
     async def follow(self, position: JournalPosition) -> AsyncIterator[JournalObject]:
-        """Yield what there is of an epoch beyond a position right now, a seal included; seals nothing."""
+        """Yield what there is of an epoch beyond a position right now, a seal included; seals nothing.
+
+        Raises IntegrityError when something is damaged, StoreError.
+        """
         async for entry in self._contiguous(position.epoch, position.n + 1):
+            if entry.kind == "seal":
+                await self._refuse_beyond(entry.position)
             yield entry
 
     async def _contiguous(self, epoch: int, start: int) -> AsyncIterator[JournalObject]:
@@ -115,11 +128,19 @@ class Tail:
             if found.kind == "seal":
                 raise self._hole(epoch, at, beyond[0])
 
+    async def _refuse_beyond(self, seal: JournalPosition) -> None:
+        """Raise IntegrityError when there was something in a seal's place: an object that far behind it proves it."""
+        async for number in self._repository.journal_after(replace(seal, n=seal.n + MOST_UNDER_WAY - 1)):
+            raise IntegrityError(
+                f"object {seal.epoch}/{seal.n} of the journal in {self._repository} is a seal, {seal.epoch}/{number} "
+                "is there: another object was in its place once",
+                hint=_WAYS_OUT.format(seal),
+            )
+
     def _hole(self, epoch: int, at: int, beyond: int) -> IntegrityError:
         return IntegrityError(
             f"object {epoch}/{at} of the journal in {self._repository} is missing, {epoch}/{beyond} is there",
-            hint="Restore it from the bucket's soft delete if it was not pruned; "
-            f"`rollback --before {epoch}/{at}/0` keeps what came before it, `rollback ID` needs no journal",
+            hint=_WAYS_OUT.format(JournalPosition(epoch, at)),
         )
 
     def _unsealable(self, epoch: int) -> StoreError:

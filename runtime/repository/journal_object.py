@@ -20,6 +20,8 @@ FORMAT: Final = 1
 Kind: TypeAlias = Literal["records", "seal", "opaque"]
 Turn: TypeAlias = Literal["shared", "collection", "everything"]
 
+# The year 10000, in milliseconds.
+_END_OF_TIME: Final = 253_402_300_800_000
 _FRAME: Final = struct.Struct(">II")
 _SUM: Final = struct.Struct(">I")
 _HEADER: Final[Form] = {
@@ -143,6 +145,8 @@ class JournalObject:
         opaque = header["opaque"]
         if header["kind"] not in get_args(Kind) or (header["kind"] == "opaque") != (opaque is not None):
             raise ValueError("its kind is none that this version knows")
+        if header["records"] and header["kind"] != "records":
+            raise ValueError(f"it is of kind {header['kind']} and holds records")
         if opaque is not None:
             typed(opaque, _OPAQUE, "its opaque change")
         records = []
@@ -165,6 +169,10 @@ def _record(fields: dict[str, Any], body: bytes) -> Record:
     typed(fields, _RECORD, "a record")
     if fields["turn"] not in get_args(Turn) or fields["transport"] not in {"rest", "rpc"}:
         raise ValueError("a record says what this version does not know")
+    if not fields["path"].startswith("/"):  # it is appended to Qdrant's address, where a key goes along
+        raise ValueError("a record's path is none")
+    if not 0 <= fields["at"] < _END_OF_TIME or any(type(number) is not int for number in fields["ids"]):
+        raise ValueError("a record says what cannot be")
     return Record(**{**fields, "ids": tuple(fields["ids"])}, body=body)
 
 

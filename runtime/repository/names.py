@@ -16,9 +16,10 @@ VERIFIED: Final = "verified/"
 JOURNAL: Final = "journal/"
 EXPORTS: Final = "exports/"
 
-_ID = re.compile(r"\d{8}-\d{10}")
-_JOURNAL = re.compile(r"journal/(?P<epoch>\d{8})/(?P<n>\d{10})")
-_PACK = re.compile(r"packs/\d{4}/\d\d/\d\d/(?P<id>\d{8}-\d{10})-\d{4,}\.tar")
+# Other alphabets' digits are digits to `\d` and `int`, and make names that nobody gave.
+_ID = re.compile(r"\d{8}-\d{10}", re.ASCII)
+_JOURNAL = re.compile(r"journal/(?P<epoch>\d{8})/(?P<n>\d{10})", re.ASCII)
+_PACK = re.compile(r"packs/\d{4}/\d\d/\d\d/(?P<id>\d{8}-\d{10})-\d{4,}\.tar", re.ASCII)
 
 
 def backup_id(epoch: int, seq: int) -> str:

@@ -15,7 +15,7 @@ RECORDS = st.builds(
     turn=st.sampled_from(["shared", "collection", "everything"]),
     transport=st.sampled_from(["rest", "rpc"]),
     method=st.sampled_from(["PUT", "POST", ""]),
-    path=st.text(),
+    path=st.text().map("/{}".format),
     ids=st.lists(st.integers(0, 2**63), max_size=3).map(tuple),
     applied=st.booleans(),
     at=st.integers(0, 2**44),

@@ -97,6 +97,26 @@ def test_a_hole_far_from_the_end_is_a_loss() -> None:
     in_virtual_time(story())
 
 
+@pytest.mark.parametrize("how", ["sealed", "read", "follow"])
+def test_a_seal_in_the_middle_is_a_loss(how: str) -> None:
+    """No writer gets that far beyond a seal: something else was in its place. A little beyond it proves nothing."""
+
+    async def story() -> None:
+        """Tell it."""
+        stage = Stage()
+        for number in (0, *range(2, 1 + MOST_UNDER_WAY)):
+            stage.put(written(1, number, b"{}"))
+        stage.put(seal(1, 1))
+        tail = Tail(stage.repository, LINEAGE, "reader")
+        counted = [found.position.n async for found in getattr(tail, how)(JournalPosition(1, -1)) if found.records]
+        assert counted[:1] == [0]
+        stage.put(written(1, 1 + MOST_UNDER_WAY, b"{}"))
+        with pytest.raises(IntegrityError, match=r"object 1/1 .* is a seal, 1/7 is there"):
+            assert [found async for found in getattr(tail, how)(JournalPosition(1, -1))]
+
+    in_virtual_time(story())
+
+
 def test_following_seals_nothing() -> None:
     """A reader takes what is there without a gap, and leaves the epoch open."""
 

@@ -115,7 +115,11 @@ class ModelBucket:
 
     def info(self, name: str) -> ObjectInfo:
         """Return what the store says of the object. Raises ObjectMissing."""
-        there = self.get(name)
+        return self.listed(name, self.get(name))
+
+    @staticmethod
+    def listed(name: str, there: StoredObject) -> ObjectInfo:
+        """Return what a listing says of an object, whatever it is called: others may have put it there."""
         return ObjectInfo(name, len(there.data), there.generation, there.crc32c)
 
     def remove(self, client: str, name: str, generation: int) -> None:
@@ -228,7 +232,7 @@ class ModelStore:
             def page(after: str = after) -> list[ObjectInfo]:
                 """Return one page."""
                 names = sorted(n for n in self.bucket.objects if n.startswith(prefix) and n > after)
-                return [self.bucket.info(n) for n in names[: self._list_page]]
+                return [self.bucket.listed(n, self.bucket.objects[n]) for n in names[: self._list_page]]
 
             found = await self._operation("list", prefix, page)
             for info in found:
