@@ -11,11 +11,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.mutations import backups, journal, protocol, restores
+from tests.mutations import backups, journal, protocol, restores, seals
 from tests.mutations.mutation import Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
-MUTATIONS: tuple[Mutation, ...] = (*protocol.MUTATIONS, *journal.MUTATIONS, *backups.MUTATIONS, *restores.MUTATIONS)
+MUTATIONS: tuple[Mutation, ...] = (
+    *protocol.MUTATIONS,
+    *journal.MUTATIONS,
+    *seals.MUTATIONS,
+    *backups.MUTATIONS,
+    *restores.MUTATIONS,
+)
 _LONGEST_SECONDS = 600
 _COPIED = ("runtime", "tests", "local", "components", "pyproject.toml")
 
