@@ -1,6 +1,7 @@
 """`python -m tests.crash_points [--part K/N] [SCENARIO …]`: enumerate the crash points and say what was found.
 
-Without names all scenarios, else those whose names begin so; with `--part` every N-th point of each from the K-th on.
+Without names all scenarios, else those whose names begin so; with `--part` every N-th point of each from the K-th on,
+with `--fault` those with this fault.
 Exit code 1 when anything broke.
 """
 
@@ -37,6 +38,7 @@ from tests.crash_points.scenarios import (
     StartRestore,
     WideBackup,
 )
+from tests.crash_points.stage import FAULTS
 from tests.crash_points.successions import (
     JournaledClaim,
     JournaledNewcoming,
@@ -86,10 +88,12 @@ JOURNALED: tuple[type[Scenario], ...] = (
 )
 
 
-def enumerate_points(scenario: type[Scenario], folder: Path, part: int, parts: int) -> tuple[int, int, list[str]]:
+def enumerate_points(
+    scenario: type[Scenario], folder: Path, part: int, parts: int, fault: str | None
+) -> tuple[int, int, list[str]]:
     """Run this part of a scenario's points; return its operations, how many points that were, and what broke."""
     met = operations(scenario, folder)
-    mine = points(scenario, len(met))[part::parts]
+    mine = [point for point in points(scenario, len(met))[part::parts] if fault in {None, point.fault}]
     broken = []
     for point in mine:
         try:
@@ -107,6 +111,7 @@ def main() -> int:
     """Enumerate; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", default="0/1")
+    parser.add_argument("--fault", choices=FAULTS)
     parser.add_argument("scenario", nargs="*")
     arguments = parser.parse_args()
     part, parts = (int(number) for number in arguments.part.split("/"))
@@ -116,7 +121,7 @@ def main() -> int:
         for scenario in (*SCENARIOS, *JOURNALED):
             if arguments.scenario and not scenario.name.startswith(tuple(arguments.scenario)):
                 continue
-            met, ran, broken = enumerate_points(scenario, Path(folder) / "run", part, parts)
+            met, ran, broken = enumerate_points(scenario, Path(folder) / "run", part, parts, arguments.fault)
             total, failures = total + ran, failures + len(broken)
             print(f"{scenario.name}: {met} operations, {ran} points, {len(broken)} broken", flush=True)
             print("\n".join(broken[:3]), end="", flush=True)

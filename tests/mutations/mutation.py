@@ -34,9 +34,9 @@ class Mutation:
         return text
 
 
-def crash_points(*scenarios: str) -> tuple[str, ...]:
-    """Return the proof by these scenarios' crash points."""
-    return ("-m", "tests.crash_points", *scenarios)
+def crash_points(*scenarios: str, fault: str | None = None) -> tuple[str, ...]:
+    """Return the proof by these scenarios' crash points, or by those with one fault."""
+    return ("-m", "tests.crash_points", *(("--fault", fault) if fault else ()), *scenarios)
 
 
 def pytest(*paths: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ MUTATIONS = (
                 ),
             ),
         ),
-        crash_points("journal, claim over a frozen writer"),
+        crash_points("journal, claim over a frozen writer", fault="fails before"),
     ),
     Mutation(
         "a seal in the middle is believed",
@@ -39,7 +39,7 @@ MUTATIONS = (
         "restic#2452: what is left leads nowhere",
         "runtime/repository/journal_retention.py",
         (("        first = min(known) if", "        first = max(known) if"),),
-        crash_points("journal, prune"),
+        crash_points("journal, prune", fault="crashes after"),
     ),
     Mutation(
         "the journal of the recovery window is pruned",
