@@ -110,7 +110,7 @@ async def brought(
             note=note,
             skip=skip,
             until=None if start.moment.is_the_end else start.moment,
-            keeps_all=settings.keeps_journal or not start.moment.is_the_end,
+            keeps_all=settings.keeps_journal or not (start.moment.is_the_end and start.choice.skipped),
         )
         await replay.read(manifest, start.head)
         yield engine, replay

@@ -45,10 +45,13 @@ class Recovery:
         self._sender = sender
         self._recorder = recorder
 
-    async def catch_up(self, base: Manifest | None, position: JournalPosition | None = None) -> None:
+    async def catch_up(
+        self, base: Manifest | None, position: JournalPosition | None = None, *, fell_back: bool = False
+    ) -> None:
         """Do again what was acknowledged and is not in `base`, which the engine holds; then open this epoch.
 
-        `position`: up to where the engine holds the journal too, if it followed it.
+        `position`: up to where the engine holds the journal too, if it followed it. `fell_back`: no newer backup is
+        intact.
 
         Raises IntegrityError at what cannot be done again, EngineError, StoreError, NotTheWriter.
         """
@@ -61,7 +64,7 @@ class Recovery:
             self._lineage.instance,
             sender=self._sender,
             note=self._gate.note,
-            keeps_all=self.journal is not None,
+            keeps_all=self.journal is not None or not fell_back,
         )
         self.progress = replay.progress
         await replay.run(base, state.head, position)

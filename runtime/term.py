@@ -101,7 +101,8 @@ class Term:
         written = self._gate.written()
         choice = self._replica.placed.choice if self._replica.placed else None
         self._replica.opened_for_writes()
-        await self._recovery.catch_up(choice.manifest if choice else None, position)
+        base, fell_back = (choice.manifest, bool(choice.skipped)) if choice else (None, False)
+        await self._recovery.catch_up(base, position, fell_back=fell_back and position is None)
         return written
 
     async def _place_again(self) -> None:

@@ -90,7 +90,8 @@ class Engine:
         await self.admin.close()
 
     async def _ready(self, child: children.Child) -> None:
-        while not await self.admin.is_ready():
+        # Its REST may answer before its gRPC listens (seen on 1.19.0), and both are used at once.
+        while not (await self.admin.is_ready() and await _listens(self.settings.qdrant_grpc_port)):
             if not child.running:
                 status = child.exited.result()
                 raise EngineError(
@@ -154,11 +155,16 @@ async def version(settings: Settings) -> str | None:
 
 async def _refuse_taken(port: int) -> None:
     """Refuse to start where something else listens: its answers would be taken for Qdrant's."""
+    if await _listens(port):
+        raise ConfigError(
+            f"port {port} is in use by another program", hint="Stop it, or set QDRANT_HTTP_PORT and QDRANT_GRPC_PORT"
+        )
+
+
+async def _listens(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
-        return
+        return False
     writer.close()
-    raise ConfigError(
-        f"port {port} is in use by another program", hint="Stop it, or set QDRANT_HTTP_PORT and QDRANT_GRPC_PORT"
-    )
+    return True

@@ -55,8 +55,8 @@ class Replay:
     """Brings an engine from a backup to the end of the journal, or `until` a moment.
 
     `note` is told of every write that was done. `ended`: the moment was reached, nothing that follows belongs to it.
-    Without `keeps_all` writes that no journal holds may be lost with the backups that hold them, as it is where none is
-    kept: that is an ERROR in the log, and no reason to refuse.
+    Without `keeps_all` writes that no journal holds may be lost with the backups that hold them, none of which is
+    intact: that is an ERROR in the log, and no reason to refuse.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 import gzip
 import json
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from qdrant_client import models
 
-from tests.support.instances import Fleet, Instance, eventually
+from tests.support.instances import EMBEDDED, REAL_ENGINE, Fleet, Instance, eventually, free_ports
 from tests.support.oracle import Oracle
 from tests.support.strict_gcs import StrictGcs, Wire
 from tests.support.workload import grpc_client, holdings, make, numbers, of, points_of, put, put_numbers, shown
@@ -307,6 +308,23 @@ def test_a_journal_that_is_not_whole_is_never_replayed(fleet: Fleet, wrong: str)
     victim.write_bytes(data)
     third = fleet.start(**RARELY)
     assert numbers(third, "c") == set(range(1, 13))
+
+
+@pytest.mark.timeout(200)
+def test_an_engine_whose_grpc_listens_late_is_waited_for(fleet: Fleet, tmp_path: Path) -> None:
+    """Its REST is ready first; a write by gRPC that is done again at once finds it listening."""
+    first = fleet.start(**RARELY)
+    make(first, "c")
+    put_numbers(first, "c", range(1, 6))
+    with grpc_client(first) as client:
+        client.delete("c", models.PointIdsList(points=[3]), wait=True)
+    first.kill()
+    late = tmp_path / "late-engine"
+    late.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.support.late_grpc "$@"\n')
+    late.chmod(0o755)
+    engine = {"LATE_GRPC_ENGINE": REAL_ENGINE or str(EMBEDDED), "LATE_GRPC_PORT": str(free_ports(1)[0])}
+    second = fleet.start(QDRANT_BIN=str(late), **engine, **RARELY)
+    assert numbers(second, "c") == {1, 2, 4, 5}
 
 
 def test_a_collection_that_is_not_kept_is_not_in_the_way(fleet: Fleet) -> None:

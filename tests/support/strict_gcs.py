@@ -36,12 +36,16 @@ class Wire(Enum):
 
 @dataclass
 class StrictGcs:
-    """The running server: its objects, what it was asked, and what is to go wrong."""
+    """The running server: its objects, what it was asked, and what is to go wrong.
+
+    `delay`: how many seconds after it took effect a request is answered.
+    """
 
     objects: StrictObjects
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     plan: Callable[[Asked], Wire | None] = lambda _: None
+    delay: Callable[[Asked], float] = lambda _: 0.0
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fail_once(self, wire: Wire, where: Callable[[Asked], bool], times: int = 1) -> None:
@@ -75,6 +79,8 @@ class StrictGcs:
             asked.body = body[: len(body) // 2 // (MIB // 4) * (MIB // 4)]
             asked.cut = True
         answer = self._note(asked, self.objects.answer(asked))
+        if seconds := self.delay(asked):
+            await asyncio.sleep(seconds)
         if wire in {Wire.RESET_AFTER, Wire.HALF_REQUEST}:
             return _reset(request)
         if wire is Wire.FLIP:
