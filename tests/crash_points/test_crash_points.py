@@ -22,7 +22,7 @@ ALL = os.environ.get("CRASH_POINTS") == "all"
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 2
 # Of so many parts each worker takes one: no number of faults, so that over the operations each fault has its turn.
-PARTS = WORKERS if ALL else 17
+PARTS = WORKERS if ALL else 25
 
 pytestmark = pytest.mark.timeout(3600 if ALL else 900)
 

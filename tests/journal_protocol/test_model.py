@@ -3,20 +3,15 @@
 `PROTOCOL_DEPTH=deep` searches further (minutes). `-s` prints the number of states and each way to a fault.
 """
 
-import os
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
 from tests.journal_protocol import faults, model
 from tests.journal_protocol.rules import Bounds, Rules
-from tests.protocol.progress import explore_progress
-from tests.protocol.search import Result, explore
+from tests.protocol.checking import DEEP, only_deep, searched, searched_for_progress, told
 
-DEEP = os.environ.get("PROTOCOL_DEPTH") == "deep"
-only_deep = pytest.mark.skipif(not DEEP, reason="PROTOCOL_DEPTH=deep searches this far")
-pytestmark = pytest.mark.timeout(2400 if DEEP else 60)
+pytestmark = pytest.mark.timeout(3600 if DEEP else 600)
 
 NEAR = Bounds()
 OPAQUE = Bounds(backups=2, opaque=frozenset({0}))
@@ -121,28 +116,6 @@ NEEDLESS = (
 )
 
 
-def searched(rules: Rules, bounds: Bounds) -> Result:
-    """Search the protocol for a broken invariant."""
-    return explore(model.first_world(bounds), partial(model.steps, rules=rules, bounds=bounds), bounds.states)
-
-
-def searched_for_progress(rules: Rules, bounds: Bounds) -> Result:
-    """Search the protocol for a world from which no writer comes."""
-    return explore_progress(
-        model.first_world(bounds),
-        partial(model.steps, rules=rules, bounds=bounds),
-        bounds.instances,
-        lives=model.lives,
-        serves=partial(model.serves, bounds=bounds),
-    )
-
-
-def told(name: str, result: Result) -> Result:
-    """Print a result for those who run with -s."""
-    print(f"\n{name}: {result}")  # noqa: T201 (the figures are the point of these tests)
-    return result
-
-
 @pytest.mark.parametrize(
     "bounds",
     [
@@ -161,7 +134,7 @@ def told(name: str, result: Result) -> Result:
 )
 def test_no_order_of_steps_loses_a_write(bounds: Bounds) -> None:
     """With every rule kept, no interleaving within the bounds breaks an invariant."""
-    result = told(f"the journal, {bounds}", searched(Rules(), bounds))
+    result = told(f"the journal, {bounds}", searched(model, Rules(), bounds))
 
     assert result.fault is None
     assert result.complete
@@ -170,13 +143,13 @@ def test_no_order_of_steps_loses_a_write(bounds: Bounds) -> None:
 @pytest.mark.parametrize("variant", UNSAFE, ids=lambda variant: variant.name)
 def test_each_rule_carries_its_part_of_the_promise(variant: Variant) -> None:
     """With one rule dropped the search finds the loss, and prints the shortest way to it."""
-    assert variant.fault == told(variant.name, searched(variant.rules, variant.bounds)).fault
+    assert variant.fault == told(variant.name, searched(model, variant.rules, variant.bounds)).fault
 
 
 @pytest.mark.parametrize("variant", NEEDLESS, ids=lambda variant: variant.name)
 def test_no_loss_without_these(variant: Variant) -> None:
     """These rules may be dropped, as far as the variant's name says: no interleaving loses anything."""
-    result = told(variant.name, searched(variant.rules, variant.bounds))
+    result = told(variant.name, searched(model, variant.rules, variant.bounds))
 
     assert result.fault is None
     assert result.complete
@@ -186,11 +159,11 @@ def test_any_live_instance_can_become_the_writer_alone() -> None:
     """From every reachable world one instance gets there by itself, whatever never arrives and whoever froze."""
     bounds = Bounds(writes=2, opaque=frozenset({0}), unheard=1, epochs=3)
 
-    assert told("progress", searched_for_progress(Rules(), bounds)).fault is None
+    assert told("progress", searched_for_progress(model, Rules(), bounds)).fault is None
 
 
 def test_a_writer_that_does_not_leave_is_found() -> None:
     """An old writer that takes no note of the seal never writes again: the search for progress sees it."""
-    result = told("does not leave", searched_for_progress(Rules(leaves=False), Bounds(writes=1)))
+    result = told("does not leave", searched_for_progress(model, Rules(leaves=False), Bounds(writes=1)))
 
     assert result.fault == "A alone never becomes the writer"

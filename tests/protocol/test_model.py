@@ -3,20 +3,15 @@
 `PROTOCOL_DEPTH=deep` searches further (minutes). `-s` prints the number of states and each way to a fault.
 """
 
-import os
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
 from tests.protocol import model
-from tests.protocol.progress import explore_progress
+from tests.protocol.checking import DEEP, only_deep, searched, searched_for_progress, told
 from tests.protocol.rules import Bounds, Rules
-from tests.protocol.search import Result, explore
 
-DEEP = os.environ.get("PROTOCOL_DEPTH") == "deep"
-only_deep = pytest.mark.skipif(not DEEP, reason="PROTOCOL_DEPTH=deep searches this far")
-pytestmark = pytest.mark.timeout(1200 if DEEP else 60)
+pytestmark = pytest.mark.timeout(3600 if DEEP else 600)
 
 SERVING = ("takes a write", "engine applies the write", "acknowledges the write")
 ASKING = (
@@ -129,29 +124,6 @@ SAFE_WITHOUT = (
 )
 
 
-def searched(rules: Rules, bounds: Bounds, opening: tuple[str, ...] = ()) -> Result:
-    """Search the protocol for a broken invariant."""
-    steps = partial(model.steps, rules=rules, bounds=bounds)
-    return explore(model.first_world(bounds), steps, bounds.states, opening)
-
-
-def searched_for_progress(rules: Rules, bounds: Bounds) -> Result:
-    """Search the protocol for a world from which no writer comes."""
-    return explore_progress(
-        model.first_world(bounds),
-        partial(model.steps, rules=rules, bounds=bounds),
-        bounds.instances,
-        lives=model.lives,
-        serves=partial(model.serves, bounds=bounds),
-    )
-
-
-def told(name: str, result: Result) -> Result:
-    """Print a result for those who run with -s."""
-    print(f"\n{name}: {result}")  # noqa: T201 (the figures are the point of these tests)
-    return result
-
-
 @pytest.mark.parametrize(
     "bounds",
     [
@@ -165,7 +137,7 @@ def told(name: str, result: Result) -> Result:
 )
 def test_no_order_of_steps_breaks_the_protocol(bounds: Bounds) -> None:
     """With every rule kept, no interleaving within the bounds breaks an invariant."""
-    result = told(f"the protocol, {bounds}", searched(Rules(), bounds))
+    result = told(f"the protocol, {bounds}", searched(model, Rules(), bounds))
 
     assert result.fault is None
     assert result.complete or result.states > bounds.states
@@ -174,7 +146,7 @@ def test_no_order_of_steps_breaks_the_protocol(bounds: Bounds) -> None:
 @pytest.mark.parametrize("broken", UNSAFE, ids=lambda broken: broken.name)
 def test_each_rule_carries_its_part_of_the_promise(broken: Broken) -> None:
     """With one rule dropped the search finds the loss, and prints the shortest way to it."""
-    result = told(broken.name, searched(broken.rules, broken.bounds, broken.opening))
+    result = told(broken.name, searched(model, broken.rules, broken.bounds, broken.opening))
 
     assert broken.fault == result.fault
 
@@ -183,14 +155,14 @@ def test_any_live_instance_can_become_the_writer_alone() -> None:
     """From every reachable world one instance with traffic gets there, whoever else froze or died."""
     bounds = Bounds(writes=0, crashes=1, lost_replies=1, ends=int(DEEP), epochs=3 if DEEP else 2)
 
-    assert told("progress", searched_for_progress(Rules(), bounds)).fault is None
+    assert told("progress", searched_for_progress(model, Rules(), bounds)).fault is None
 
 
 @pytest.mark.parametrize("broken", STUCK, ids=lambda broken: broken.name)
 def test_each_rule_of_progress_is_needed(broken: Broken) -> None:
     """With one rule of progress dropped the search finds the world from which no writer comes."""
     bounds = Bounds(writes=0, lost_replies=broken.bounds.lost_replies)
-    result = told(broken.name, searched_for_progress(broken.rules, bounds))
+    result = told(broken.name, searched_for_progress(model, broken.rules, bounds))
 
     assert broken.fault == result.fault
 
@@ -199,4 +171,4 @@ def test_each_rule_of_progress_is_needed(broken: Broken) -> None:
 @pytest.mark.parametrize("variant", SAFE_WITHOUT, ids=lambda variant: variant.name)
 def test_other_rules_are_for_comfort(variant: Broken) -> None:
     """These rules spare refusals and retries or are a second line: alone, none of them prevents a loss."""
-    assert told(variant.name, searched(variant.rules, variant.bounds)).fault is None
+    assert told(variant.name, searched(model, variant.rules, variant.bounds)).fault is None

@@ -1,0 +1,57 @@
+"""What every model's tests do: search it for a fault, or for a world from which no writer comes, and print that.
+
+Owns the depth that is asked for. `PROTOCOL_DEPTH=deep` searches further (minutes); `-s` prints the number of states
+and each way to a fault.
+"""
+
+import os
+from collections.abc import Hashable, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+import pytest
+
+from tests.protocol.progress import explore_progress
+from tests.protocol.search import Result, Step, explore
+
+DEEP = os.environ.get("PROTOCOL_DEPTH") == "deep"
+only_deep = pytest.mark.skipif(not DEEP, reason="PROTOCOL_DEPTH=deep searches this far")
+
+
+class Model(Protocol):
+    """A module with a protocol's steps. Its rules, bounds and worlds are its own."""
+
+    def first_world(self, bounds: Any, /) -> Hashable:
+        """Return the world to start from."""
+
+    def steps(self, world: Any, rules: Any, bounds: Any) -> Iterable[Step[Any]]:
+        """Yield every step possible in a world."""
+
+    def lives(self, world: Any, who: int, /) -> bool:
+        """Say whether an instance could become the writer."""
+
+    def serves(self, world: Any, who: int, bounds: Any) -> bool:
+        """Say whether it is the writer."""
+
+
+def searched(model: Model, rules: Any, bounds: Any, opening: Iterable[str] = ()) -> Result:
+    """Search a protocol for a broken invariant."""
+    steps = partial(model.steps, rules=rules, bounds=bounds)
+    return explore(model.first_world(bounds), steps, bounds.states, opening)
+
+
+def searched_for_progress(model: Model, rules: Any, bounds: Any) -> Result:
+    """Search a protocol for a world from which no writer comes."""
+    return explore_progress(
+        model.first_world(bounds),
+        partial(model.steps, rules=rules, bounds=bounds),
+        bounds.instances,
+        lives=model.lives,
+        serves=partial(model.serves, bounds=bounds),
+    )
+
+
+def told(name: str, result: Result) -> Result:
+    """Print a result for those who run with -s."""
+    print(f"\n{name}: {result}")  # noqa: T201 (the figures are the point of these tests)
+    return result
