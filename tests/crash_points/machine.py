@@ -113,19 +113,23 @@ class Machine:
 
     async def do(self, what: Coroutine[Any, Any, T]) -> T:
         """Run something in the process. Raises Crash when the process dies of it, or meanwhile."""
-        if self.process.dead:
+        if self._is_dead():
             what.close()
             raise Crash(self.process.name)
         task = self.process.spawn(what)
         try:
             done = await task
         except asyncio.CancelledError:
-            if self.process.dead and task.cancelled():
+            if self._is_dead() and task.cancelled():
                 raise Crash(self.process.name) from None
             raise
-        if self.process.dead:
+        if self._is_dead():
             raise Crash(self.process.name)
         return done
+
+    def _is_dead(self) -> bool:
+        """Whether the process has died."""
+        return self.process.dead
 
     async def boot(self) -> None:
         """Start as an instance does."""
