@@ -5,6 +5,7 @@ pass through as bytes, snapshots as streams.
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -157,7 +158,9 @@ class Remote:
         try:
             await self._request("PUT", path, json.dumps(body).encode(), timeout=_SNAPSHOT_TIMEOUT, again=False)
         except EngineError as error:
-            told = error.message.replace(location, location.partition("?")[0])
+            # In whatever form it is told: what follows the question mark is as good as a key.
+            bare = location.partition("?")[0]
+            told = re.sub(rf"{re.escape(bare)}\?\S*", bare, error.message)
             raise type(error)(told, hint=error.hint) from None
 
     async def _request(
