@@ -17,12 +17,13 @@ _STOP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, as the plan sees it: `number` counts from 0."""
+    """One request, as the plan sees it: `number` counts from 0, `key` is the API key that came along."""
 
     number: int
     method: str
     path: str
     body: bytes
+    key: str | None = None
 
     def is_(self, method: str, ending: str) -> bool:
         """Whether it has this method and its path ends so."""
@@ -64,7 +65,7 @@ class Wire:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, or have it go wrong."""
         body = await request.read()
-        asked = Asked(len(self.asked), request.method, request.path, body)
+        asked = Asked(len(self.asked), request.method, request.path, body, request.headers.get("Api-Key"))
         self.asked.append(asked)
         # The plan may write to the engine itself: not on this loop.
         fault = await asyncio.to_thread(self.plan, asked) or Fault()
