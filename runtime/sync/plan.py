@@ -69,7 +69,7 @@ def pull(there: Survey, held: Held, *, overwrite: bool) -> Plan:
     steps = []
     for name in sorted({*there.collections, *backed}):
         if name not in there.collections:
-            steps.append(Step(name, Action.DROP, "it is gone from the source"))
+            steps.append(Step(name, Action.DROP, "it is gone from the source, or not in QDRANT_COLLECTION_NAME"))
         elif met is None or name not in met.collections or name not in backed:
             steps.append(Step(name, Action.COPY, "it is new here"))
         elif _unchanged(there, met, name):

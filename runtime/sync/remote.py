@@ -4,6 +4,7 @@ Owns the requests that a sync makes, what their answers mean, and which of them 
 pass through as bytes, snapshots as streams.
 """
 
+import io
 import json
 import re
 from collections.abc import AsyncGenerator, Sequence
@@ -213,7 +214,7 @@ class Remote:
         return self._session.request(
             method,
             URL(self.url + path, encoded=True),
-            data=body,
+            data=None if body is None else io.BytesIO(body),  # sent in pieces: it may be large
             timeout=timeout,
             headers=headers,
             allow_redirects=False,

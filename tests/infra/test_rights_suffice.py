@@ -48,7 +48,7 @@ def run(strict: StrictGcs, stack: Recorder, folder: Path, role: str, **more: str
     """Run a declared job as its account; `more`: what is somewhere else here than in the cloud."""
     task: dict[str, Any] = stack.named(f"jobs-{role}").inputs["template"]["template"]
     hold_to(strict, stack, role)
-    settings = {env["name"]: env["value"] for env in task["containers"][0]["envs"]}
+    settings = {env["name"]: env["value"] for env in task["containers"][0]["envs"] if "value" in env}
     # Production refuses the emulator that this is.
     emulated = {contract.STORAGE_EMULATOR_HOST: strict.url, contract.RUNTIME_ENVIRONMENT: "development"}
     return run_job(folder, {**settings, **emulated, **more}, *task["containers"][0]["args"])
@@ -77,7 +77,8 @@ def test_pulling_needs_no_more_than_it_is_granted(strict: StrictGcs, stack: Reco
         make_plain(source, "plain", range(10))
         made = []
         for number in range(3):
-            put(source, "plain", [plain_point(3, min(number, 1))])
+            if number == 1:
+                put(source, "plain", [plain_point(3, 1)])
             ended = run(strict, stack, tmp_path / "job", "sync", SOURCE_URL=source.url)
             assert ended.code == 0, ended.err
             made.append({name: found.generation for name, found in strict.objects.stored.items()})

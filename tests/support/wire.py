@@ -35,8 +35,8 @@ class Fault:
     """What happens to a request.
 
     `status`: it is refused so, without reaching the engine. `cut`: its answer ends after so many bytes, with the
-    connection; 0 for none at all. `before`: it never reaches the engine. `answer`: told instead of the engine's.
-    `flip`: the first byte of the answer's body is another one.
+    connection; 0 for none at all. `before`: it never reaches the engine. `answer`: told instead of the engine's, or
+    with `status`. `flip`: the first byte of the answer's body is another one.
     """
 
     status: int | None = None
@@ -70,7 +70,8 @@ class Wire:
         # The plan may write to the engine itself: not on this loop.
         fault = await asyncio.to_thread(self.plan, asked) or Fault()
         if fault.status is not None:
-            return web.json_response({"status": {"error": "planned by the test"}, "time": 0.0}, status=fault.status)
+            planned = fault.answer or b'{"status": {"error": "planned by the test"}, "time": 0.0}'
+            return web.Response(body=planned, status=fault.status, content_type="application/json")
         if fault.answer is not None:
             return web.Response(body=fault.answer, content_type="application/json")
         if fault.before:

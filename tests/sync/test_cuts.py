@@ -1,6 +1,6 @@
 """A whole sync whose connection to the other side fails at each of its stages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from tests.sync.conftest import (
     make_plain,
     plain_point,
     put,
-    refusing_snapshots,
     statuses,
 )
 
@@ -71,7 +70,7 @@ def dead_from(begins: Is) -> Callable[[Asked], Fault | None]:
 
 
 @pytest.fixture
-def full(elsewhere: Engine, line: Wire) -> Iterator[Engine]:
+def full(elsewhere: Engine, line: Wire) -> Engine:
     """Give the engine on the other side, with a collection and an alias."""
     del line
     make_plain(elsewhere, "plain", range(150))
@@ -100,7 +99,7 @@ def test_a_pull_outlasts_one_cut_at_every_stage(full: Engine, line: Wire, comman
 def test_a_source_that_dies_at_any_stage_leaves_no_half_backup(
     full: Engine, line: Wire, command: Command, tmp_path: Path
 ) -> None:
-    """Exit 1 and no backup, whether it is read by snapshot or by page; alive again it is brought, nothing left there."""
+    """Exit 1 and no backup, by snapshot or page by page; alive again it is brought, nothing of ours is left there."""
     before = full.result("GET", "/collections/plain/snapshots")  # they outlive a collection of that name
     for stage, begins in PULL.items():
         line.plan = dead_from(begins)

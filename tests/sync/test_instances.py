@@ -55,6 +55,24 @@ def write(instance: Instance, number: int, version: int) -> None:
     instance.result("PUT", "/collections/plain/points?wait=true", body)
 
 
+def test_a_reader_follows_what_is_pulled(elsewhere: Engine, fleet: Fleet, pull: Pull) -> None:
+    """It never writes, so no pull meets a conflict, and takes each one up while it runs."""
+    make_plain(elsewhere, "plain", range(10))
+    assert pull().returncode == 0
+    reader = fleet.start(role="standby", INSTANCE_ROLE="reader")
+    assert versions(reader)[3] == 0
+    put(elsewhere, "plain", [plain_point(3, 1)])
+    assert pull().returncode == 0
+
+    def follows() -> bool:
+        """Whether it serves the second state; its engine is started on it."""
+        answer = reader.ask("POST", "/collections/plain/points", {"ids": [3], "with_payload": True})
+        return answer.status_code == 200 and answer.json()["result"][0]["payload"]["v"] == 1
+
+    eventually(follows, 60, "the reader serves what was pulled")
+    assert reader.process.poll() is None
+
+
 @pytest.mark.parametrize("has_backup", [True, False], ids=["after a backup", "before any"])
 def test_what_only_the_journal_of_a_dead_instance_holds_is_a_conflict(
     elsewhere: Engine, line: Wire, fleet: Fleet, pull: Pull, *, has_backup: bool
