@@ -56,7 +56,7 @@ soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… 
 
 .PHONY: sync-kills
 sync-kills: $(VENV)/.base ## kill a sync at many moments and go on (KILLS=…, SYNC_SEED=… for another run of chance)
-	@SYNC_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest --timeout 900 tests/sync -k "killed or kill"
+	@SYNC_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest --timeout 900 tests/sync -k "kill or large"
 
 .PHONY: check
 check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling, licences
