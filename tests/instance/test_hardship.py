@@ -30,7 +30,11 @@ def status_of_write(instance: Instance, number: int) -> int:
 
 
 class WallClock:
-    """The wall clock of whatever is started with it; its monotonic clock is the machine's."""
+    """The wall clock of whatever is started with it; its monotonic clock is the machine's.
+
+    A real engine keeps the machine's clock: its allocator asks for the time before libfaketime is ready to tell it,
+    and neither goes on from there. The embedded engine's jumps with the rest.
+    """
 
     def __init__(self, file: Path) -> None:
         if FAKE_CLOCK is None:
@@ -43,6 +47,11 @@ class WallClock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }
+        if REAL_ENGINE is not None:
+            engine = file.with_name("qdrant")
+            engine.write_text(f'#!/bin/sh\nunset LD_PRELOAD\nexec "{REAL_ENGINE}" "$@"\n')
+            engine.chmod(0o755)
+            self.settings["QDRANT_BIN"] = str(engine)
         self.jump(0)
 
     def jump(self, days: int) -> None:
@@ -138,8 +147,11 @@ def test_a_bucket_that_says_nothing_for_a_while_stops_no_read(fleet: Fleet, emul
     store.suspend()
     try:
         gone = time.monotonic()
+        refused = 0
+        facts = one.health()
         asked = slowest_read = slowest_refusal = 0.0
-        while time.monotonic() - gone < 30:
+        while refused < 2 or facts["status"] != "degraded" or not facts["store"]["error"]:
+            assert time.monotonic() - gone < 60, facts
             asked = time.monotonic()
             assert numbers(one, "c") >= set(range(10))
             slowest_read = max(slowest_read, time.monotonic() - asked)
@@ -147,12 +159,11 @@ def test_a_bucket_that_says_nothing_for_a_while_stops_no_read(fleet: Fleet, emul
             status = status_of_write(one, 10)
             if time.monotonic() - gone > 2:
                 assert status == 503
+                refused += 1
                 slowest_refusal = max(slowest_refusal, time.monotonic() - asked)
-        facts = one.health()
+            facts = one.health()
     finally:
         store.resume()
-    assert facts["store"]["error"]
-    assert facts["status"] == "degraded"
     assert slowest_read < 5
     assert slowest_refusal < 15
     assert memory().rss - before < 30e6
