@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.history import head, linear_history
 from tests.support.instances import REAL_ENGINE, Fleet, Instance, eventually
+from tests.support.load import Load
 from tests.support.strict_gcs import StrictGcs, Wire
 from tests.support.strict_objects import Asked
 from tests.support.workload import make, numbers, of, put, put_numbers, shown
@@ -177,6 +178,30 @@ def test_a_bucket_that_says_nothing_for_a_while_stops_no_read(fleet: Fleet, emul
     held = numbers(one, "c")
     one.kill()
     assert numbers(fleet.start(), "c") == held
+
+
+def test_a_bucket_that_is_stopped_and_started_again_loses_nothing(strict_fleet: Fleet, strict: StrictGcs) -> None:
+    """Connections are refused, then taken again: reads go on, writes are told why, and go on by themselves."""
+    one = strict_fleet.start(**UNSAVED)
+    make(one, "c")
+    with Load(one, "c") as load:
+        load.wait_beyond(20, 20)
+        with strict.stopped():
+            refused = len(load.refused)
+            eventually(lambda: load.refused[refused:], 20, "a write is refused")
+            at_most = load.last + 1
+            assert numbers(one, "c") >= set(range(1, load.last + 1))
+            eventually(lambda: one.health()["store"]["error"], 40, "/health tells that the bucket is gone")
+            assert one.ask("GET", "/health").status_code == 200
+            assert load.last <= at_most, "nothing is acknowledged into nowhere"
+        load.wait_beyond(load.last + 20, 40)
+    assert {status for status, _ in load.refused} == {503}
+    assert any("the bucket does not take the journal" in text for _, text in load.refused)
+    eventually(lambda: one.health()["store"]["error"] is None, 40, "/health tells that it is back")
+    one.kill()
+    second = strict_fleet.start()
+    assert {each.number for each in load.acknowledged} <= numbers(second, "c")
+    linear_history(second.settings)
 
 
 def test_a_second_sigterm_during_the_last_backup_changes_nothing(strict_fleet: Fleet, strict: StrictGcs) -> None:
