@@ -8,8 +8,8 @@ from tests.support.strict_gcs import StrictGcs, Wire
 from tests.support.strict_objects import Asked
 from tests.support.workload import make, numbers, put_numbers
 
-# Nothing is saved before it has to be, and nobody is taken for dead while a test looks on.
-SETTINGS = {"BACKUP_QUIET_SECONDS": "60", "BACKUP_MAX_AGE_SECONDS": "60", "HANDOVER_TIMEOUT_SECONDS": "15"}
+# Nothing is saved before it has to be, and a test that has to wait for a time-out fails.
+SETTINGS = {"BACKUP_QUIET_SECONDS": "60", "BACKUP_MAX_AGE_SECONDS": "60", "HANDOVER_TIMEOUT_SECONDS": "60"}
 POINTS = set(range(1, 21))
 
 
@@ -74,10 +74,12 @@ def test_sigterm_to_the_newcomer_that_waits_takes_nothing_from_the_writer(
     assert status == 0, str(newcomer)
     assert seconds < 8
     assert head(writer.settings).epoch == epoch, "nothing was claimed on the way out"
+    assert head(writer.settings).requested_by is None, "nobody waits for it"
+    strict.let_go()
     assert numbers(writer, "c") == POINTS
     body = {"points": [{"id": 21, "vector": [1, 1]}]}
     path = "/collections/c/points?wait=true"
-    eventually(lambda: writer.ask("PUT", path, body).status_code == 200, 60, "it writes again")
+    eventually(lambda: writer.ask("PUT", path, body).status_code == 200, 30, "it writes again")
     assert numbers(writer, "c") == POINTS | {21}
     linear_history(writer.settings)
 
@@ -113,6 +115,8 @@ def test_sigterm_to_both_in_a_hand_over_leaves_everything_to_the_third(strict_fl
     newcomer.signal(signal.SIGTERM)
     assert writer.ended(8) == 0, str(writer)
     assert newcomer.ended(8) == 0, str(newcomer)
+    found = head(writer.settings)
+    assert (found.clean, found.requested_by) == (True, None)
     third = strict_fleet.start(**SETTINGS)
     assert numbers(third, "c") == POINTS
     linear_history(third.settings)

@@ -90,6 +90,11 @@ class StrictGcs:
         finally:
             asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(STOP_SECONDS)
 
+    def let_go(self) -> None:
+        """End the connections that wait for an answer; nobody is left without one any more."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.quiet.set)
+
     async def end(self) -> None:
         """Answer nobody any more."""
         self.quiet.set()
