@@ -188,6 +188,11 @@ def test_no_write_goes_around_the_gate_even_with_the_key(fleet: Fleet) -> None:
         requests += [head + hidden, head + b"0\r\n\r\n" + hidden, head + f"{len(hidden):x}\r\n".encode() + hidden]
     asyncio.run(together(reader.port, requests))
     asyncio.run(over_http2(reader.port, odd))
+    for method, effect in WHOLE:
+        if effect not in {None, Effect.NOTHING}:
+            for form in (method, f"{method}?/qdrant.Points/Count"):
+                status = call(reader, form, ("api-key", KEY), message=named(NAME))
+                assert status is grpc.StatusCode.UNAVAILABLE, (form, status)
     assert held(reader) == before
     assert len(requests) + len(odd) > 300
 
