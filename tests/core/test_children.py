@@ -32,7 +32,7 @@ def test_who_gives_up_waiting_for_an_end_does_not_make_it_unknown() -> None:
 
 
 def test_a_signal_takes_nobodys_status_away() -> None:
-    """However often a child is told to end while it ends, who waits gets the signal that ended it, not a made-up 255."""
+    """However often a child is told to end while it ends, who waits gets the signal that ended it, not 255."""
 
     async def story() -> set[int]:
         """Tell three hundred times at once; return what each was told."""

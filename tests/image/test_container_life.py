@@ -65,14 +65,15 @@ def test_memory_that_runs_out_loses_nothing_acknowledged(image: str, bucket: str
     with container(image, bucket, "--memory=500m", "--memory-swap=500m", *RARELY) as small:
         small.wait_until_serving()
         small.put("/collections/books", VECTORS)
+        books = "/collections/books/points"
         for number in range(600):
             text = random.Random(number).randbytes(500_000).hex()
             points = {"points": [{"id": number, "vector": [number, 1, 2, 3], "payload": {"text": text}}]}
             try:
-                status = requests.put(f"{small.url}/collections/books/points?wait=true", json=points, timeout=60).status_code
+                answer = requests.put(f"{small.url}{books}?wait=true", json=points, timeout=30)
             except requests.RequestException:
                 break
-            if status != 200:
+            if answer.status_code != 200:
                 break
             taken.add(number)
         else:
@@ -81,8 +82,8 @@ def test_memory_that_runs_out_loses_nothing_acknowledged(image: str, bucket: str
     with container(image, bucket, "--memory=4g") as large:
         large.wait_until_serving()
         body = {"limit": 1000, "with_payload": False}
-        found = requests.post(f"{large.url}/collections/books/points/scroll", json=body, timeout=30).json()["result"]["points"]
-        assert taken <= {each["id"] for each in found}, ended
+        found = requests.post(f"{large.url}{books}/scroll", json=body, timeout=30).json()
+        assert taken <= {each["id"] for each in found["result"]["points"]}, ended
     assert len(taken) > 20, ended
 
 

@@ -22,6 +22,7 @@ from runtime.edge.effects import Effect
 from tests.edge import h2wire
 from tests.edge.stage import raw
 from tests.edge.test_haproxy_agrees import SEED, twisted
+from tests.support.history import head
 from tests.support.instances import REAL_ENGINE, Fleet, Instance
 from tests.support.workload import of
 
@@ -80,7 +81,9 @@ def held(instance: Instance) -> dict[str, Any]:
 
 def head_of(method: str, target: str, *lines: str, version: str = "1.1") -> bytes:
     """Return a request without a body, as bytes."""
-    return "\r\n".join([f"{method} {target} HTTP/{version}", "Host: h", "Connection: close", *lines, "", ""]).encode("latin-1")
+    return "\r\n".join([f"{method} {target} HTTP/{version}", "Host: h", "Connection: close", *lines, "", ""]).encode(
+        "latin-1"
+    )
 
 
 def disguises(path: str) -> list[bytes]:
@@ -91,11 +94,12 @@ def disguises(path: str) -> list[bytes]:
         f"/dashboard/..;{path}", f"/dashboard/%2e%2e{path}", f"/dashboard%2f..{path}", f"/healthz/..{path}",
         f"/health/..{path}", f"/healthz;{path}", f"{bare};a=b", f"{bare}?/healthz", f"{bare}#/healthz", f"{bare}%00",
         f"{bare}%20", f"http://h{path}", f"http://127.0.0.1:6333{path}", f"http://h@127.0.0.1{path}",
-        f"{bare}?api_key={KEY[:-1]}", f"{bare}?api-key=", f"/healthz?{path}", f"/livez%3f{path}", path.replace("/c", "/C", 1),
+        f"{bare}?api_key={KEY[:-1]}", f"{bare}?api-key=", f"/healthz?{path}", f"/livez%3f{path}",
+        path.replace("/c", "/C", 1),
         path.replace("/", "\\"), path.replace("/", "%2f"), f"/%2f{path[1:]}", f"//healthz{path}",
     ]  # fmt: skip
     requests = [head_of("GET", target) for target in targets]
-    for lines in (
+    headers: tuple[tuple[str, ...], ...] = (
         ("api-key:",), ("api-key: ", "api-key: "), ("api-key: wrong",), ("api-key: wrong", f"api-key: {KEY[:-1]}"),
         (f"api-key: {KEY[:-1]}",), (f"api-key: {KEY.upper()}",), (f"api-key: {KEY}x",), ("api-key: *",),
         ("Authorization: Bearer",), ("Authorization: Bearer null",), (f"Authorization: {KEY}",),
@@ -105,10 +109,14 @@ def disguises(path: str) -> list[bytes]:
         ("X-Original-URL: /healthz", "X-Rewrite-URL: /healthz"), ("X-HTTP-Method-Override: OPTIONS",),
         ("Connection: api-key, authorization",), ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
         ("Content-Type: application/grpc",), ("Content-Type: application/grpc-web+proto",),
-    ):  # fmt: skip
-        requests.append(head_of("GET", path, *lines))
+    )  # fmt: skip
+    requests += [head_of("GET", path, *lines) for lines in headers]
     requests += [head_of(method, path) for method in ("HEAD", "OPTIONS", "POST", "TRACE", "get", "FOO", "PROPFIND")]
-    requests += [head_of("GET", path, version="1.0"), head_of("GET", path, version="0.9"), f"GET {path}\r\n\r\n".encode()]
+    requests += [
+        head_of("GET", path, version="1.0"),
+        head_of("GET", path, version="0.9"),
+        f"GET {path}\r\n\r\n".encode(),
+    ]
     return requests
 
 
@@ -117,6 +125,7 @@ async def together(port: int, requests: list[bytes]) -> list[bytes]:
     turns = asyncio.Semaphore(16)
 
     async def one(wire: bytes) -> bytes:
+        """Wait for a turn, and send one."""
         async with turns:
             return await raw(port, wire)
 
@@ -167,7 +176,9 @@ def test_no_write_goes_around_the_gate_even_with_the_key(fleet: Fleet) -> None:
         for target in (plain, f"{plain}?wait=true", *(twisted(plain, chance) for _ in range(4))):
             body = chance.choice(bodies)
             lines = [f"api-key: {KEY}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
-            lines += chance.choice([[], ["Content-Type: application/grpc"], ["X-HTTP-Method-Override: GET"], ["Expect: 100-continue"]])
+            lines += chance.choice(
+                [[], ["Content-Type: application/grpc"], ["X-HTTP-Method-Override: GET"], ["Expect: 100-continue"]]
+            )
             requests.append(head_of(route.method, target, *lines) + body.encode())
         odd += [
             [(b":method", route.method.encode()), (b":path", path.encode()), *rest, (b"api-key", KEY.encode())]
@@ -181,7 +192,8 @@ def test_no_write_goes_around_the_gate_even_with_the_key(fleet: Fleet) -> None:
     hidden = head_of("DELETE", of(NAME), f"api-key: {KEY}")
     for framing in (
         f"Content-Length: 0\r\nContent-Length: {len(hidden)}", "Content-Length: 0\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "Transfer-Encoding: \tchunked", "Content-Length: 0x0",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "Transfer-Encoding: \tchunked",
+        "Content-Length: 0x0",
         "Transfer-Encoding: chunked\r\nContent-Length: 0", "Content-Length: -1", "Transfer-Encoding\n : chunked",
     ):  # fmt: skip
         head = f"POST {of(NAME, 'points', 'count')} HTTP/1.1\r\nHost: h\r\napi-key: {KEY}\r\n{framing}\r\n\r\n".encode()
@@ -247,6 +259,7 @@ def signed(claims: dict[str, object], key: str, algorithm: str = "HS256") -> str
     """Return a JWT."""
 
     def part(data: bytes) -> str:
+        """Return bytes as a JWT has them."""
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
     head = f"{part(json.dumps({'alg': algorithm, 'typ': 'JWT'}).encode())}.{part(json.dumps(claims).encode())}"
@@ -267,6 +280,7 @@ def test_a_jwt_of_qdrants_own_gives_its_rights_to_data_and_none_to_control(fleet
     for form in ("api-key", "authorization"):
 
         def asks(token: str, method: str, path: str, body: object = None, form: str = form) -> int:
+            """Send one request with a token; return the answer's status."""
             value = token if form == "api-key" else f"Bearer {token}"
             return instance.ask(method, path, body, headers={form: value}).status_code
 
@@ -287,16 +301,14 @@ def test_a_jwt_of_qdrants_own_gives_its_rights_to_data_and_none_to_control(fleet
 
 
 def test_heads_that_are_too_large_or_too_many_are_refused_and_nothing_else_suffers(fleet: Fleet) -> None:
-    """A head beyond any buffer, hundreds of headers, a header block in a thousand frames: 4xx or an end, and it serves on."""
+    """A head beyond any buffer, hundreds of headers, a header block in a thousand frames: refused, and it serves on."""
     instance = filled(fleet)
-    huge = [
-        head_of("GET", "/collections", f"X-Large: {'x' * size}", f"api-key: {KEY}") for size in (40_000, 64_000, 70_000, 2_000_000)
-    ]
+    sizes = (40_000, 64_000, 70_000, 2_000_000)
+    huge = [head_of("GET", "/collections", f"X-Large: {'x' * size}", f"api-key: {KEY}") for size in sizes]
     many = head_of("GET", "/collections", *(f"X-{number}: y" for number in range(500)), f"api-key: {KEY}")
     long = head_of("GET", f"/collections?{'x' * 100_000}", f"api-key: {KEY}")
-    block = b"".join(
-        h2wire.literal(*each) for each in [(b":method", b"GET"), (b":path", b"/collections"), (b":scheme", b"http"), (b":authority", b"h")]
-    )
+    pseudo = [(b":method", b"GET"), (b":path", b"/collections"), (b":scheme", b"http"), (b":authority", b"h")]
+    block = b"".join(h2wire.literal(*each) for each in pseudo)
     trickle = h2wire.PREFACE + h2wire.frame(h2wire.SETTINGS, 0, 0, b"") + h2wire.frame(h2wire.HEADERS, 1, 1, block)
     trickle += b"".join(h2wire.frame(9, 0, 1, h2wire.literal(b"x", b"y" * 500)) for _ in range(1000))
     answers = asyncio.run(together(instance.port, [*huge, many, long, trickle]))
@@ -306,3 +318,26 @@ def test_heads_that_are_too_large_or_too_many_are_refused_and_nothing_else_suffe
         assert b" 5" not in first[8:12], first
     assert instance.ask("GET", of(NAME), headers=FULL).status_code == 200
     assert not instance.events("haproxy.exited")
+
+
+def test_who_has_no_key_for_writing_does_not_move_the_lineage(fleet: Fleet) -> None:
+    """A standby asks for the lineage for a write that may come to something, and for no other, in either protocol."""
+    settings = {"HANDOVER_IDLE_SECONDS": "0", "HANDOVER_TIMEOUT_SECONDS": "10"}
+    standby = filled(fleet, **settings)
+    writer = fleet.start(**KEYS, **settings)
+    standby.wait_for("standby")
+    before = head(writer.settings)
+    body = {"points": [{"id": 9, "vector": [9, 9]}]}
+    path = of(NAME, "points?wait=true")
+    for headers in ({}, {"api-key": "wrong"}, {"api-key": READ_ONLY}, {"authorization": f"Bearer {GOOGLES}"}):
+        answer = standby.ask("PUT", path, body, headers=headers)
+        assert (answer.status_code, "api key" in answer.json()["status"]["error"]) == (401, True), headers
+        assert standby.ask("DELETE", "/whatever/there/is", headers=headers).status_code == 401, headers
+        status = call(standby, "/qdrant.Points/Upsert", *headers.items(), message=named(NAME))
+        assert status is grpc.StatusCode.UNAUTHENTICATED, headers
+    assert head(writer.settings) == before
+    assert standby.health()["role"] == "standby"
+    assert not standby.events("handover.asked")
+    moved = standby.ask("PUT", path, body, headers={"authorization": f"Bearer {KEY}"})
+    assert moved.status_code == 200, "with the key it does"
+    writer.wait_for("standby")
