@@ -132,8 +132,10 @@ def test_a_key_in_a_write_that_is_refused_goes_no_further(fleet: Fleet) -> None:
     vectors = wire.Vectors(vector=wire.Vector(data=[1, 1, 1]))
     point = wire.PointStruct(id=wire.PointId(num=1), vectors=vectors, payload={"said": wire.Value(string_value=KEY)})
     request = wire.UpsertPoints(collection_name="c", points=[point], wait=True)
-    with grpc.insecure_channel(f"127.0.0.1:{instance.port}") as channel, pytest.raises(grpc.RpcError):
-        wire.PointsStub(channel).Upsert(request, metadata=(("api-key", KEY),), timeout=20)
+    with grpc.insecure_channel(f"127.0.0.1:{instance.port}") as channel:
+        stub = wire.PointsStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.RpcError):
+            stub.Upsert(request, metadata=(("api-key", KEY),), timeout=20)
     # Cut off in its midst.
     with socket.create_connection(("127.0.0.1", instance.port)) as connection:
         head = f"PUT {points} HTTP/1.1\r\nHost: h\r\napi-key: {KEY}\r\nContent-Length: 1000\r\n\r\n"
