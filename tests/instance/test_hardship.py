@@ -181,7 +181,7 @@ def test_a_bucket_that_says_nothing_for_a_while_stops_no_read(fleet: Fleet, emul
 
 
 def test_a_bucket_that_is_stopped_and_started_again_loses_nothing(strict_fleet: Fleet, strict: StrictGcs) -> None:
-    """Connections are refused, then taken again: reads go on, writes are told why, and go on by themselves."""
+    """Connections are refused: reads go on, writes are told why, and go on afterwards; a kill meanwhile loses none."""
     one = strict_fleet.start(**UNSAVED)
     make(one, "c")
     with Load(one, "c") as load:
@@ -195,10 +195,13 @@ def test_a_bucket_that_is_stopped_and_started_again_loses_nothing(strict_fleet: 
             assert one.ask("GET", "/health").status_code == 200
             assert load.last <= at_most, "nothing is acknowledged into nowhere"
         load.wait_beyond(load.last + 20, 40)
+        eventually(lambda: one.health()["store"]["error"] is None, 40, "/health tells that it is back")
+        with strict.stopped():
+            refused = len(load.refused)
+            eventually(lambda: load.refused[refused:], 20, "a write is refused")
+            one.kill()
     assert {status for status, _ in load.refused} == {503}
     assert any("the bucket does not take the journal" in text for _, text in load.refused)
-    eventually(lambda: one.health()["store"]["error"] is None, 40, "/health tells that it is back")
-    one.kill()
     second = strict_fleet.start()
     assert {each.number for each in load.acknowledged} <= numbers(second, "c")
     linear_history(second.settings)
