@@ -185,9 +185,7 @@ class Instance:
         self.gate.refuse("the instance is shutting down", retry_after=1)
         self._promotion.cancel()
         if not self.lineage.is_writer:
-            with contextlib.suppress(RuntimeFailure, TimeoutError):
-                async with asyncio.timeout(min(_LET_GO_SECONDS, seconds)):
-                    await self.lineage.withdraw()
+            await self._term.withdraw(seconds=seconds)
             return
         if not self._is_open:
             await self._term.let_go(seconds=seconds)
