@@ -151,7 +151,11 @@ class Writing:
         Raises Busy, NotTheWriter, StoreError, EngineError, IntegrityError; what was not committed stays unsaved.
         """
         async with self._lock:
-            return await self._save(reason, clean=clean, must=must)
+            try:
+                return await self._save(reason, clean=clean, must=must)
+            except (StoreError, EngineError, IntegrityError) as error:
+                self._failed(error)
+                raise
 
     async def _save(self, reason: str, *, clean: bool, must: bool) -> Saved:
         if self._lineage.epoch is None or self._epoch != self._lineage.epoch:
@@ -216,8 +220,7 @@ class Writing:
                 continue
             except NotTheWriter:
                 self._wake.clear()
-            except (StoreError, EngineError, IntegrityError) as error:
-                self._failed(error)
+            except (StoreError, EngineError, IntegrityError):
                 await asyncio.sleep(retry)
                 retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
             else:
@@ -297,7 +300,7 @@ class Writing:
         self.last_error = str(error)
         log.error(
             "backup.failed",
-            message=f"A backup failed, it is tried again: {error}",
+            message=f"A backup failed; what is unsaved is tried again: {error}",
             error=error.message,
             unsaved=self.unsaved_count,
         )

@@ -18,6 +18,7 @@ from runtime.edge.gate import Gate
 from runtime.edge.haproxy import EdgeConfig, command, find_haproxy, render
 from runtime.edge.rest import rest_app, rest_runner
 from runtime.edge.rpc import RpcGate
+from runtime.edge.write_key import WriteKey
 from runtime.errors import ConfigError, RuntimeFailure
 from runtime.settings import Settings
 
@@ -30,6 +31,7 @@ class Edge:
 
     def __init__(self, settings: Settings, gate: Gate) -> None:
         self.gate = gate
+        gate.write_key = WriteKey(settings.api_key, settings.engine_environment)
         self._folder = Path(tempfile.mkdtemp(prefix="edge-"))
         self._config = EdgeConfig(
             port=settings.port,

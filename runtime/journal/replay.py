@@ -200,7 +200,7 @@ class Replay:
                 raise _refused(call, refusal) from refusal
             log.info(
                 "replay.refused",
-                message=f"Qdrant refuses again what it had refused, or had not applied yet: {refusal}",
+                message=f"Qdrant refuses again what it had refused, or had not applied yet ({refusal})",
                 record=call.entries[0].name,
             )
         for entry in call.entries:
@@ -239,6 +239,6 @@ def _refused(call: Call, refusal: Refusal) -> IntegrityError:
     what = f"record {first}" if first == last else f"one of the records {first} to {last}"
     record = call.entries[0].record
     return IntegrityError(
-        f"Qdrant now refuses {what} of the journal ({record.method} {record.path}): {refusal}",
+        f"Qdrant now refuses {what} of the journal ({record.method} {record.path}) with {refusal}",
         hint="`journal show` tells what it is; `restore --skip RECORD` and `rollback --skip RECORD` leave it out",
     )

@@ -25,7 +25,7 @@ _LONGEST_SECONDS = 600.0
 
 
 class Refusal(Exception):
-    """Qdrant refuses a request that it had applied once."""
+    """Qdrant refuses a request; the message is the status. Its words quote what was sent, and belong in no log."""
 
 
 class Sends(Protocol):
@@ -78,7 +78,7 @@ class Sender:
         if answer.status == 429:
             return False
         if outcome_of_status(answer.status) is Outcome.REFUSED:
-            raise Refusal(text[:500])
+            raise Refusal(str(answer.status))
         if answer.status >= 300:
             raise EngineError(f"Qdrant answered {call.method} {call.path} with {answer.status}: {text[:500]}")
         return True
@@ -90,6 +90,6 @@ class Sender:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 return False
             if outcome_of(error.code()) is Outcome.REFUSED:
-                raise Refusal(f"{error.code().name}: {error.details()}") from error
+                raise Refusal(error.code().name) from None
             raise EngineError(f"Qdrant did not answer {call.path}: {error.code().name}: {error.details()}") from error
         return True
