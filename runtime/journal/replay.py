@@ -18,7 +18,7 @@ from runtime.journal.bodies import Bodies
 from runtime.journal.opaques import Until
 from runtime.journal.order import Entry, stretches
 from runtime.journal.requests import Call
-from runtime.journal.sender import Refusal, Sends
+from runtime.journal.sends import Refusal, Sends
 from runtime.journal.tail import Tail
 from runtime.logs import get_logger
 from runtime.repository.head import Head
