@@ -14,7 +14,7 @@ _ARENAS: Final = 2
 
 
 def share_arenas() -> None:
-    """Have all threads share two heaps. To be called before there are threads; where it is not glibc, nothing is done."""
+    """Have all threads share two heaps; call it before there are threads. Without glibc nothing is done."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 

@@ -38,6 +38,5 @@ def tell(failure: RuntimeFailure) -> None:
     """Tell why a start failed: to the log, and to whoever reads standard error."""
     logs.configure("INFO")
     logs.get_logger().error("start.failed", message=str(failure), exit_code=failure.exit_code)
-    print(f"Error: {failure.message}", file=sys.stderr)
-    if failure.hint:
-        print(f"Try: {failure.hint}", file=sys.stderr)
+    hint = f"Try: {failure.hint}\n" if failure.hint else ""
+    sys.stderr.write(f"Error: {failure.message}\n{hint}")

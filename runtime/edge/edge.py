@@ -101,7 +101,7 @@ class Edge:
             await self._control.open_reads()
 
     async def open_reads(self) -> None:
-        """Let reads through to the engine, and return when writes could come too: who cannot be reached must not claim."""
+        """Let reads through to the engine; return when writes can come too: who cannot be reached must not claim."""
         await self._listens.wait()
         self.reads_open.set()
         await self._control.open_reads()
@@ -122,4 +122,3 @@ class Edge:
         if self._rest is not None:
             await self._rest.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)
-
