@@ -89,7 +89,7 @@ def test_the_contract_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_a_start_places_files_before_what_only_answers_is_imported() -> None:
-    """Importing is most of a small start: HTTP, gRPC, templates, the bucket's client and the command line come later."""
+    """Importing is most of a small start: HTTP, gRPC, templates, the bucket's client and the command line wait."""
     found = imported(["runtime.serving", "runtime.supervisor"], Path(sysconfig.get_path("purelib")))
     assert "runtime.instance" in found
     assert not {"aiohttp", "grpc", "jinja2", "google.auth", "google.cloud.storage", "requests", "click", "rich"} & found
