@@ -12,7 +12,7 @@ from runtime.edge.gate import Gate, Refused
 from runtime.errors import IntegrityError, NotTheWriter
 from runtime.journal.recorder import JournalRecorder
 from runtime.journal.replay import Replay, Replayed, following
-from runtime.journal.sender import Sends
+from runtime.journal.sends import Sends
 from runtime.journal.tail import Tail
 from runtime.journal.writer import Journal
 from runtime.lineage import Lineage

@@ -209,23 +209,24 @@ class Writing:
         busy = _BUSY_SECONDS
         while True:
             await self._until_due()
+            pause = 0.0
             try:
                 # Writes that never all end at once must not put a backup off for ever. With a journal they may: it
                 # holds them, and a backup in the middle of one would not know whether it has it.
                 await self.save("change", must=self._is_overdue() and self._journal is None)
             except Busy:
-                await asyncio.sleep(busy)
+                pause = busy
                 if self._journal is not None:  # nothing is lost meanwhile; else the promised age would be broken
                     busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
-                continue
             except NotTheWriter:
                 self._wake.clear()
             except (StoreError, EngineError, IntegrityError):
-                await asyncio.sleep(retry)
+                pause = retry
                 retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
             else:
-                retry = _FIRST_RETRY_SECONDS
-            busy = _BUSY_SECONDS
+                retry, busy = _FIRST_RETRY_SECONDS, _BUSY_SECONDS
+            # Out here: a failure that is being handled keeps alive what its backup held.
+            await asyncio.sleep(pause)
 
     async def _take_and_commit(self, reason: str, *, clean: bool, must: bool) -> tuple[Taken, str | None]:
         began, recorded = asyncio.get_running_loop().time(), self._recorded

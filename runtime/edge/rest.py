@@ -175,6 +175,7 @@ class _Exchange:
         if takes_place(self._write) and "Accept-Encoding" in headers:
             headers["Accept-Encoding"] = "identity"  # its answer is read here
         first = await _piece(content)
+        await self._kept.expect(self._request.content_length or 0)
         await self._kept.add(first)
         body: bytes | AsyncIterator[bytes] | None = first or None
         if content.at_eof():

@@ -5,7 +5,7 @@ Owns the two transports and what an answer means for a replay. Decides no order.
 
 import asyncio
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import aiohttp
 import grpc
@@ -16,23 +16,13 @@ from runtime.edge.rest import outcome_of as outcome_of_status
 from runtime.edge.rpc import CHANNEL_OPTIONS, outcome_of
 from runtime.errors import EngineError
 from runtime.journal.requests import Call
+from runtime.journal.sends import Refusal
 from runtime.settings import Settings
 
 # A collection's strict mode may limit writes a minute.
 _LIMITED_SECONDS = 1.0
 # A payload index over all points takes its time; the start-up as a whole has its own bounds.
 _LONGEST_SECONDS = 600.0
-
-
-class Refusal(Exception):
-    """Qdrant refuses a request; the message is the status. Its words quote what was sent, and belong in no log."""
-
-
-class Sends(Protocol):
-    """What sends; see Sender."""
-
-    async def send(self, call: Call) -> None:
-        """Have the engine do it. Raises Refusal, EngineError when there is no answer."""
 
 
 class Sender:
