@@ -60,7 +60,7 @@ crash-points: $(VENV)/.base ## a crash or a fault at every store operation, all 
 
 .PHONY: sync-kills
 sync-kills: $(VENV)/.base ## kill a sync at many moments and go on (KILLS=…, SYNC_SEED=… for another run of chance)
-	@SYNC_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest --timeout 900 tests/sync -k "killed or kill"
+	@SYNC_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest --timeout 900 tests/sync -k "kill or large"
 
 .PHONY: check
 check: setup ## lint, formatting, types, import contracts, docstrings of tests, spelling, licences

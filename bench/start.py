@@ -38,7 +38,8 @@ def measure(stage: Stage) -> Subject:
             before = process.cpu_times()
             time.sleep(_IDLE_SECONDS)
             after = process.cpu_times()
-            cores.append(100 * (after.user + after.system - before.user - before.system) / _IDLE_SECONDS)
+            # Sums of hundredths: nothing at all may come out as a little less.
+            cores.append(max(100 * (after.user + after.system - before.user - before.system) / _IDLE_SECONDS, 0.0))
         resident = process.memory_info().rss / 1e6
     return Subject(
         "start",

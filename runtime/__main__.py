@@ -3,7 +3,13 @@
 import os
 import sys
 
-from runtime.cli import main
+from runtime import imports
+
+with imports.quick():
+    if sys.argv[1:] == ["serve"]:
+        from runtime.serving import main
+    else:
+        from runtime.cli import main
 
 if __name__ == "__main__":
     # gRPC's fork handlers serve programs that go on in Python after a fork; ours start other programs.

@@ -1,6 +1,7 @@
 """An instance made of real parts: the one place that knows how they are joined."""
 
 import uuid
+from contextlib import AbstractAsyncContextManager
 
 from runtime.backup import Backups
 from runtime.clock import suspended_clock
@@ -9,7 +10,7 @@ from runtime.engine.process import Engine
 from runtime.follower import Follower
 from runtime.instance import Instance
 from runtime.journal.recorder import JournalRecorder
-from runtime.journal.sender import Sender
+from runtime.journal.sends import Sends
 from runtime.journal.writer import Journal
 from runtime.lineage import Lineage
 from runtime.recovery import Recovery
@@ -55,7 +56,9 @@ def build(settings: Settings, repository: Repository, edge: Edge) -> Instance:
         gate.recorder = recorder
     replica = Replica(settings, engine, repository, edge)
 
-    def sender() -> Sender:
+    def sender() -> AbstractAsyncContextManager[Sends]:
+        from runtime.journal.sender import Sender  # noqa: PLC0415 - slow, and not before there is something to send
+
         return Sender(settings)
 
     return Instance(

@@ -6,6 +6,7 @@ where ours goes, untouched.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
@@ -41,9 +42,11 @@ class Child:
         return await asyncio.shield(self.exited)  # who waits may be cancelled, and it ends all the same
 
     def _signal(self, number: signal.Signals) -> None:
+        # Not `send_signal` of asyncio's process: it looks whether the child has ended, and so may take the status away
+        # from who waits for it, who then makes up 255 (seen on Python 3.11; bpo-38630 brought it in).
         if self.running:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self.pid, number)
 
 
 async def start(

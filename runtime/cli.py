@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime import contract, logs
+from runtime import contract, logs, serving
 from runtime.commands.adopt import adopt
 from runtime.commands.doctor import doctor
 from runtime.commands.export import export
@@ -49,13 +49,7 @@ def cli() -> None:
 def serve(*, as_json: bool) -> None:
     """Restore, serve, back up, hand over. Logs are JSON lines either way."""
     del as_json
-    settings = settings_from_environment(serves=True)
-    logs.configure(settings.log_level)
-    import uvloop  # noqa: PLC0415
-
-    from runtime.supervisor import serve as run  # noqa: PLC0415
-
-    status = uvloop.run(run(settings))
+    status = serving.serve()
     if status:
         raise click.exceptions.Exit(status)
 
@@ -177,8 +171,8 @@ def _fail(failure: RuntimeFailure, arguments: Sequence[str]) -> int:
     if "--json" in arguments:
         print_json({"error": failure.message, "hint": failure.hint, "exit_code": failure.exit_code})
     if "serve" in arguments[:1]:
-        logs.configure("INFO")
-        logs.get_logger().error("start.failed", message=str(failure), exit_code=failure.exit_code)
+        serving.tell(failure)
+        return failure.exit_code
     click.echo(f"Error: {failure.message}", err=True)
     if failure.hint:
         click.echo(f"Try: {failure.hint}", err=True)

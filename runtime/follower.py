@@ -14,7 +14,7 @@ from runtime.journal.bodies import Bodies
 from runtime.journal.opaques import holding
 from runtime.journal.order import Entry
 from runtime.journal.replay import Replay
-from runtime.journal.sender import Sends
+from runtime.journal.sends import Sends
 from runtime.journal.tail import Tail
 from runtime.replica import Replica
 from runtime.repository.head import Head

@@ -185,6 +185,7 @@ class Instance:
         self.gate.refuse("the instance is shutting down", retry_after=1)
         self._promotion.cancel()
         if not self.lineage.is_writer:
+            await self._term.withdraw(seconds=seconds)
             return
         if not self._is_open:
             await self._term.let_go(seconds=seconds)

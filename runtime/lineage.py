@@ -134,6 +134,22 @@ class Lineage:
         self._note(found, self._clock())
         return found
 
+    async def withdraw(self) -> None:
+        """Take back what this instance asked for, as far as it knows: nobody has to wait for one that will not come.
+
+        Raises StoreError, IntegrityError.
+        """
+        state = self.seen
+        for _ in range(_MOST_SWAPS):
+            request = state.head.requested_by if state else None
+            if state is None or request is None or request.instance != self.instance:
+                return
+            try:
+                state = await self.repository.swap_head(replace(state.head, requested_by=None), state.generation)
+            except Superseded as superseded:
+                state = superseded.found
+            self._note(state, self._clock())
+
     def head_seq(self) -> int:
         """Return the number of the newest backup, as far as HEAD was read; one left half-way counts: it is finished."""
         newest = self.seen.head.seq if self.seen else 0

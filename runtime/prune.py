@@ -71,7 +71,12 @@ async def prune(
     decided = plan(state.head, entries, list(packs), policy, verified=verified, now=now, journal=known)
     gone = {names.manifest_id(name) for name in (*decided.orphans, *decided.backups)}
     gone_verdicts = tuple(name for name in kept_verdicts if verdicts.backup_of(name) in gone)
-    notes = {i.name: i async for i in repository.objects(f"{SYNC_FOLDER}/") if meetings.backup_of(i.name) in gone}
+    there = {names.manifest_id(name) for name in manifests} - gone
+    notes = {
+        i.name: i
+        async for i in repository.objects(f"{SYNC_FOLDER}/")
+        if (about := meetings.backup_of(i.name)) and about not in there and _is_past(about, state.head)
+    }
     size = sum(packs[name].size for name in decided.packs) + sum(journal[at].size for at in decided.journal)
     if not dry_run:
         deleting = _Deleting(repository, progress)
@@ -85,6 +90,11 @@ async def prune(
         await deleting.all(kept_verdicts[name] for name in gone_verdicts)
         await deleting.all(notes.values())
     return Pruned(decided, gone_verdicts, tuple(notes), size, dry_run)
+
+
+def _is_past(identifier: str, head: Head) -> bool:
+    """Whether a backup that is not there will not come any more: a note is written just before its backup is."""
+    return names.order(identifier) <= (head.epoch, head.seq)
 
 
 async def _entries(

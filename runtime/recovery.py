@@ -13,7 +13,7 @@ from runtime.errors import IntegrityError, NotTheWriter
 from runtime.journal.opaques import UNJOURNALED
 from runtime.journal.recorder import JournalRecorder
 from runtime.journal.replay import Replay, Replayed, following
-from runtime.journal.sender import Sends
+from runtime.journal.sends import Sends
 from runtime.journal.tail import Tail
 from runtime.journal.writer import Journal
 from runtime.lineage import Lineage

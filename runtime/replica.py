@@ -69,6 +69,7 @@ class Replica:
         self._version: str | None = None
         # Placing, starting and restarting are asked for from several sides: a hand-over, a reader, a dead engine.
         self._one_at_a_time = asyncio.Lock()
+        self.placed_once = asyncio.Event()
 
     def set_aside(self) -> Path | None:
         """Move what an earlier process left in the storage directory beside it; None when there was nothing."""
@@ -165,6 +166,7 @@ class Replica:
         await self.engine.stop(grace_seconds=0)
 
     async def _start(self, manifest: Manifest | None, written: Delta | None) -> None:
+        self.placed_once.set()
         await self.engine.start()
         if manifest is not None:
             await self._compare(manifest, written)
@@ -179,16 +181,21 @@ class Replica:
         started = time.monotonic()
         if choice.manifest is None:
             return await self._place_nothing()
-        await self._refuse_newer(choice.manifest)
-        room = await asyncio.to_thread(process.room, self._settings)
-        refuse_what_cannot_fit(choice.manifest.live_bytes(), room)
-        self.progress.files = self.progress.files_done = self.progress.bytes = self.progress.bytes_done = 0
-        untouched, self._untouched = self._untouched, None
-        await restore.place(
-            self._repository, choice.manifest, self._settings.storage_dir, self.progress, untouched=untouched
-        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._refuse_newer(choice.manifest))  # what starts a process to ask it
+                group.create_task(self._place_files(choice.manifest))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
         self._untouched = choice.manifest
         return Placed(choice, self.progress.files, self.progress.bytes, time.monotonic() - started)
+
+    async def _place_files(self, manifest: Manifest) -> None:
+        room = await asyncio.to_thread(process.room, self._settings)
+        refuse_what_cannot_fit(manifest.live_bytes(), room)
+        self.progress.files = self.progress.files_done = self.progress.bytes = self.progress.bytes_done = 0
+        untouched, self._untouched = self._untouched, None
+        await restore.place(self._repository, manifest, self._settings.storage_dir, self.progress, untouched=untouched)
 
     async def _refuse_newer(self, manifest: Manifest) -> None:
         self._version = self._version or await process.version(self._settings)

@@ -8,14 +8,13 @@ import contextlib
 import signal
 from collections import deque
 
-from aiohttp import web
-
-from runtime.api.app import agent_app
+from runtime import imports, memory
+from runtime.agent import Agent
 from runtime.assembly import build
 from runtime.children import Child
 from runtime.edge.edge import Edge
 from runtime.edge.gate import Gate
-from runtime.errors import ConfigError, EngineError, RuntimeFailure
+from runtime.errors import EngineError, RuntimeFailure
 from runtime.instance import Instance
 from runtime.logs import get_logger
 from runtime.repository.open import open_store, prepare
@@ -35,6 +34,11 @@ _CANCELLATION_SECONDS = 0.4
 # Kept back of the shutdown budget for ending the children, while an upload that had to be given up winds down.
 _ENDING_SECONDS = 2.3
 
+# What is imported while files are placed takes the interpreter from each of their blocks: a small backup goes first.
+_PATIENCE_SECONDS = 0.2
+
+_GIVE_BACK_SECONDS = 2.0
+
 
 class ChildDied(Exception):
     """A child died too often; the program ends with its status."""
@@ -50,29 +54,48 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    agent = Agent(settings)
     store = open_store(settings.effective_backup_url, emulator_host=settings.emulator_host, project=settings.project)
     edge = Edge(settings, Gate())
     instance = build(settings, Repository(store), edge)
-    agent = web.AppRunner(agent_app(instance, settings), access_log=None, shutdown_timeout=0.5)
     try:
-        await _listen(agent, settings.agent_port)
         await prepare(store)
-        await edge.start()
-        log.info("edge.listening", message=f"Listening on port {settings.port}", port=settings.port)
-        return await _live(instance, edge, settings, ended)
+        opening = asyncio.create_task(_open(instance, edge, agent, settings.port), name="opening")
+        return await _live(instance, edge, settings, ended, opening)
     finally:
         await _end(instance, edge, agent)
 
 
-async def _live(instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Event) -> int:
+async def _open(instance: Instance, edge: Edge, agent: Agent, port: int) -> None:
+    """Listen at once; import what answers when a start that is short has got past what it would be slowed in."""
+    await edge.start()
+    log.info("edge.listening", message=f"Listening on port {port}", port=port)
+    await _happened(instance.replica.placed_once)
+    await imports.aiohttp_beside()
+    await _happened(edge.reads_open)
+    await edge.let_writes_in()
+    await agent.start(instance)
+
+
+async def _happened(event: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await event.wait()
+
+
+async def _live(
+    instance: Instance, edge: Edge, settings: Settings, ended: asyncio.Event, opening: asyncio.Task[None]
+) -> int:
     """Boot, then keep at it until a signal, or until something fails that only a new container mends."""
     boot: asyncio.Task[object] = asyncio.create_task(instance.boot(), name="boot")
     tasks: list[asyncio.Task[object]] = [
         asyncio.create_task(ended.wait(), name="signal"),
-        asyncio.create_task(_keep_haproxy(edge), name="haproxy"),
+        asyncio.create_task(_keep_haproxy(edge, opening), name="haproxy"),
     ]
     try:
         await asyncio.wait([boot, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
         if boot.done():
             boot.result()
             tasks += [
@@ -80,12 +103,13 @@ async def _live(instance: Instance, edge: Edge, settings: Settings, ended: async
                 asyncio.create_task(instance.follow(), name="follow"),
                 asyncio.create_task(instance.writing.run(), name="backups"),
                 asyncio.create_task(_keep_engine(instance), name="engine"),
+                asyncio.create_task(_keep_little(), name="memory"),
             ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         status = max(_status_of(task) for task in tasks if task.done())
     finally:
         began = asyncio.get_running_loop().time()
-        await _cancelled([boot, *tasks])
+        await _cancelled([opening, boot, *tasks])
     log.info("shutdown.started", message="Shutting down", unsaved=instance.writing.unsaved_count)
     took = asyncio.get_running_loop().time() - began
     await instance.finish(seconds=max(settings.shutdown_budget_seconds - _ENDING_SECONDS - took, 0.5))
@@ -118,7 +142,8 @@ def _status_of(task: asyncio.Task[object]) -> int:
     return 0
 
 
-async def _keep_haproxy(edge: Edge) -> None:
+async def _keep_haproxy(edge: Edge, opening: asyncio.Task[None]) -> None:
+    await asyncio.shield(opening)  # it may end after the boot, if only by what the agent's port needs
     restarts = _Restarts()
     while (child := edge.haproxy) is not None:
         status = await asyncio.shield(child.exited)
@@ -143,6 +168,12 @@ async def _keep_engine(instance: Instance) -> None:
         await instance.restart_engine()
 
 
+async def _keep_little() -> None:
+    while True:
+        await asyncio.sleep(_GIVE_BACK_SECONDS)
+        await asyncio.to_thread(memory.give_back)
+
+
 class _Restarts:
     """Counts a child's restarts within the window."""
 
@@ -159,21 +190,11 @@ class _Restarts:
             raise ChildDied(child, status)
 
 
-async def _listen(agent: web.AppRunner, port: int) -> None:
-    await agent.setup()
-    try:
-        await web.TCPSite(agent, "0.0.0.0", port, reuse_port=False).start()
-    except OSError as error:
-        raise ConfigError(
-            f"port {port} is in use: {error.strerror}", hint="Stop what uses it, or set AGENT_PORT"
-        ) from error
-
-
-async def _end(instance: Instance, edge: Edge, agent: web.AppRunner) -> None:
+async def _end(instance: Instance, edge: Edge, agent: Agent) -> None:
     """End the children and let go of everything; failures here have nothing left to harm."""
     with contextlib.suppress(RuntimeFailure, EngineError):
         await instance.replica.engine.stop(grace_seconds=0.3)
     await edge.stop()
     await instance.replica.engine.close()
-    await agent.cleanup()
+    await agent.stop()
     log.info("shutdown.finished", message="Ended")

@@ -81,6 +81,12 @@ class Term:
                 await self._lineage.release()
         self._lineage.stand_by()
 
+    async def withdraw(self, *, seconds: float) -> None:
+        """Take back a request for a term that is not wanted any more: nobody need wait for who will not come."""
+        with contextlib.suppress(RuntimeFailure, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._lineage.withdraw()
+
     @contextlib.asynccontextmanager
     async def signs_of_life(self) -> AsyncIterator[None]:
         """Touch HEAD while something takes its time, so that whoever waits does not take us for dead."""

@@ -151,7 +151,11 @@ class Writing:
         Raises Busy, NotTheWriter, StoreError, EngineError, IntegrityError; what was not committed stays unsaved.
         """
         async with self._lock:
-            return await self._save(reason, clean=clean, must=must)
+            try:
+                return await self._save(reason, clean=clean, must=must)
+            except (StoreError, EngineError, IntegrityError) as error:
+                self._failed(error)
+                raise
 
     async def _save(self, reason: str, *, clean: bool, must: bool) -> Saved:
         if self._lineage.epoch is None or self._epoch != self._lineage.epoch:
@@ -205,24 +209,24 @@ class Writing:
         busy = _BUSY_SECONDS
         while True:
             await self._until_due()
+            pause = 0.0
             try:
                 # Writes that never all end at once must not put a backup off for ever. With a journal they may: it
                 # holds them, and a backup in the middle of one would not know whether it has it.
                 await self.save("change", must=self._is_overdue() and self._journal is None)
             except Busy:
-                await asyncio.sleep(busy)
+                pause = busy
                 if self._journal is not None:  # nothing is lost meanwhile; else the promised age would be broken
                     busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
-                continue
             except NotTheWriter:
                 self._wake.clear()
-            except (StoreError, EngineError, IntegrityError) as error:
-                self._failed(error)
-                await asyncio.sleep(retry)
+            except (StoreError, EngineError, IntegrityError):
+                pause = retry
                 retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
             else:
-                retry = _FIRST_RETRY_SECONDS
-            busy = _BUSY_SECONDS
+                retry, busy = _FIRST_RETRY_SECONDS, _BUSY_SECONDS
+            # Out here: a failure that is being handled keeps alive what its backup held.
+            await asyncio.sleep(pause)
 
     async def _take_and_commit(self, reason: str, *, clean: bool, must: bool) -> tuple[Taken, str | None]:
         began, recorded = asyncio.get_running_loop().time(), self._recorded
@@ -297,7 +301,7 @@ class Writing:
         self.last_error = str(error)
         log.error(
             "backup.failed",
-            message=f"A backup failed, it is tried again: {error}",
+            message=f"A backup failed; what is unsaved is tried again: {error}",
             error=error.message,
             unsaved=self.unsaved_count,
         )

@@ -11,6 +11,7 @@ Run checks every request (SERVICE_ACCESS=private), and only when it was the toke
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -118,9 +119,11 @@ class GoogleTokens:
 
     async def _fetch(self) -> Mapping[str, str]:
         timeout = aiohttp.ClientTimeout(total=_FETCH_SECONDS)
+        # Its own: aiohttp was imported without the system's certificates (`runtime.imports`).
+        trusted = await asyncio.to_thread(ssl.create_default_context)
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-            session.get(self._url, raise_for_status=True) as answer,
+            session.get(self._url, raise_for_status=True, ssl=trusted) as answer,
         ):
             text = await answer.content.read(_MOST_BYTES)
         found = json.loads(text)

@@ -116,7 +116,8 @@ def _finish(done: "Report", *, unchanged_ok: bool, as_json: bool) -> None:
 
 def _sentence(done: "Report") -> str:
     if done.dry_run:
-        return "Nothing was changed."
+        refused = f"It would be refused: {done.refusal.message}\nTry: {done.refusal.hint}\n" if done.refusal else ""
+        return f"{refused}Nothing was changed."
     if done.backup is None:
         return "Nothing changed since the last time." if done.unchanged else "Nothing was done."
     verb = "Committed" if done.direction == "pull" else "Pushed"

@@ -31,9 +31,9 @@ Exit codes: 0 done, 1 failed, 2 configuration, 3 nothing to do or not found,
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 
 
-def settings_from_environment(*, serves: bool = False) -> Settings:
+def settings_from_environment() -> Settings:
     """Return the settings; only what serves clients needs their keys. Raises ConfigError."""
-    return Settings.from_env(os.environ, serves=serves)
+    return Settings.from_env(os.environ, serves=False)
 
 
 def with_repository(settings: Settings, work: "Callable[[Repository], Coroutine[Any, Any, T]]") -> T:

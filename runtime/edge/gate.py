@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from runtime.edge.effects import Effect, Outcome, Write
 from runtime.edge.recording import Recorder
+from runtime.edge.write_key import WriteKey
 
 _MOST_NAMES = 10_000
 
@@ -55,6 +56,7 @@ class Gate:
     ) -> None:
         self.acknowledge = acknowledge or _nobody
         self.recorder: Recorder | None = None
+        self.write_key = WriteKey()
         self._hold_limit = hold_limit_seconds
         self._refusal: Refused | None = Refused("starting", retry_after=1)
         self._open = asyncio.Event()

@@ -19,8 +19,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, StrictUndefined
-
 from runtime import contract, trace
 from runtime.edge import rest_routes, rpc_routes
 from runtime.errors import ConfigError
@@ -85,6 +83,8 @@ class EdgeConfig:
 
 def render(edge: EdgeConfig) -> str:
     """Return HAProxy's configuration."""
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - slow, and a start has better to do first
+
     template = Path(__file__).with_name("haproxy.cfg.j2").read_text()
     environment = Environment(
         undefined=StrictUndefined,

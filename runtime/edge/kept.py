@@ -13,12 +13,29 @@ class Kept:
         self._recorder = recorder
         self._pieces: list[bytes] = []
         self._size = 0
+        self._taken = 0
         self._is_too_large = False
 
     @property
     def body(self) -> bytes | None:
         """What has come so far; None when it is too large to be kept."""
-        return None if self._is_too_large else b"".join(self._pieces)
+        if self._is_too_large:
+            return None
+        if len(self._pieces) != 1:
+            self._pieces = [b"".join(self._pieces)]  # kept once: it waits as long as the bucket takes
+        return self._pieces[0]
+
+    async def expect(self, size: int) -> None:
+        """Take the room of a whole body that began to come. Raises Refused when too much waits already.
+
+        Piece by piece, bodies that are under way together would each wait for room that the others hold.
+        """
+        if self._recorder is None:
+            return
+        if size > self._recorder.largest_body:
+            self._is_too_large = True
+            return
+        await self._take(size)
 
     async def add(self, piece: bytes) -> None:
         """Keep the next piece. Raises Refused when too much waits already."""
@@ -28,13 +45,19 @@ class Kept:
             self._is_too_large = True
             self.release()
             return
-        await self._recorder.take(len(piece))
+        await self._take(self._size + len(piece))
         self._size += len(piece)
         self._pieces.append(piece)
 
     def release(self) -> None:
         """Keep it no longer."""
-        if self._recorder is not None and self._size:
-            self._recorder.give(self._size)
-        self._size = 0
+        if self._recorder is not None and self._taken:
+            self._recorder.give(self._taken)
+        self._size = self._taken = 0
         self._pieces.clear()
+
+    async def _take(self, size: int) -> None:
+        """Have room for so many bytes in all."""
+        if self._recorder is not None and size > self._taken:
+            await self._recorder.take(size - self._taken)
+            self._taken = size

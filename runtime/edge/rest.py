@@ -21,6 +21,7 @@ from runtime.edge.kept import Kept
 from runtime.edge.passage import Passage, passage, takes_place
 from runtime.edge.recording import Sent
 from runtime.edge.rest_routes import classify_rest
+from runtime.edge.write_key import MISSING
 
 PIECE_BYTES: Final = 64 * 1024
 # HAProxy's buffer is the limit of a request's head; this only has to be no smaller.
@@ -150,6 +151,8 @@ class _Exchange:
         """Carry the request to the engine and the answer back; every failure is raised."""
         if not self._request.raw_path.startswith("/"):
             return _failure(400, "the request target must be a path")
+        if takes_place(self._write) and self._gate.write_key.is_missing(self._request.headers.items()):
+            return _failure(401, MISSING)
         async with AsyncExitStack() as exchange:
             exchange.callback(self._kept.release)
             async with AsyncExitStack() as places:
@@ -172,6 +175,7 @@ class _Exchange:
         if takes_place(self._write) and "Accept-Encoding" in headers:
             headers["Accept-Encoding"] = "identity"  # its answer is read here
         first = await _piece(content)
+        await self._kept.expect(self._request.content_length or 0)
         await self._kept.add(first)
         body: bytes | AsyncIterator[bytes] | None = first or None
         if content.at_eof():

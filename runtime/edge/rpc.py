@@ -18,6 +18,7 @@ from runtime.edge.kept import Kept
 from runtime.edge.passage import passage, takes_place
 from runtime.edge.recording import Sent
 from runtime.edge.rpc_routes import classify_rpc
+from runtime.edge.write_key import MISSING
 
 # Cloud Run ends any request after an hour.
 LONGEST_ANSWER_SECONDS: Final = 3600.0
@@ -157,6 +158,8 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     ) -> bytes:
         if write is None or not takes_place(write):
             return await _forward(forward, request, context)
+        if self._gate.write_key.is_missing(context.invocation_metadata() or ()):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, MISSING)
         kept = Kept(self._gate.recorder)
         try:
             await kept.add(request)

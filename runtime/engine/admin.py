@@ -4,17 +4,21 @@ Owns the requests and what their answers mean. Data routes are none of its busin
 """
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
-
-import aiohttp
 
 from runtime.errors import EngineError
 
-_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=2)
+if TYPE_CHECKING:
+    import aiohttp
+
+_SECONDS = 30.0
 # A stock snapshot of some gigabytes takes minutes; one that stops coming is given up.
-_SNAPSHOT_TIMEOUT = aiohttp.ClientTimeout(total=1800, sock_connect=2, sock_read=300)
+_SNAPSHOT_SECONDS = 1800.0
+_SNAPSHOT_PAUSE_SECONDS = 300.0
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -24,23 +28,19 @@ class Admin:
     def __init__(self, port: int, api_key: str | None) -> None:
         self.port = port
         self.api_key = api_key
-        self._session = aiohttp.ClientSession(
-            f"http://127.0.0.1:{port}",
-            headers={"Api-Key": api_key} if api_key else None,
-            timeout=_TIMEOUT,
-            connector=aiohttp.TCPConnector(limit=16),
-        )
+        self._opened: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._session.close()
+        if self._opened is not None:
+            await self._opened.close()
 
     async def is_ready(self) -> bool:
         """Whether the engine answers: on a single node it listens only after everything is loaded."""
         try:
-            async with self._session.get("/readyz") as response:
+            async with self._answer("GET", "/readyz") as response:
                 return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
+        except EngineError:
             return False
 
     async def version(self) -> str:
@@ -63,22 +63,25 @@ class Admin:
 
     async def create_snapshot(self, collection: str) -> str:
         """Have the engine make a stock snapshot of a collection; returns its name. It lies on the engine's own disk."""
-        answer = await self._request("POST", _snapshots(collection), None, timeout=_SNAPSHOT_TIMEOUT)
+        answer = await self._request("POST", _snapshots(collection), None, seconds=_SNAPSHOT_SECONDS)
         return str(answer["result"]["name"])
 
     async def download_snapshot(self, collection: str, name: str, file: Path) -> int:
         """Write a stock snapshot to a file and return its size. Raises EngineError when it comes cut; OSError."""
         path = f"{_snapshots(collection)}/{quote(name, safe='')}"
-        size = 0
+        size, refused = 0, ""
         try:
-            async with self._session.get(path, timeout=_SNAPSHOT_TIMEOUT) as response:
-                if response.status != 200:
-                    raise EngineError(f"Qdrant answered GET {path} with {response.status}: {await response.text()}")
-                with file.open("wb") as writing:
-                    async for piece in response.content.iter_chunked(_PIECE_BYTES):
-                        size += await asyncio.to_thread(writing.write, piece)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise EngineError(f"Qdrant's answer to GET {path} was cut after {size} bytes: {error!r}") from error
+            async with self._answer("GET", path, seconds=_SNAPSHOT_SECONDS, pause=_SNAPSHOT_PAUSE_SECONDS) as response:
+                if response.status == 200:
+                    with file.open("wb") as writing:
+                        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+                            size += await asyncio.to_thread(writing.write, piece)
+                else:
+                    refused = f"{response.status}: {await response.text()}"
+        except EngineError as error:
+            raise EngineError(f"Qdrant's answer to GET {path} was cut after {size} bytes: {error}") from error
+        if refused:
+            raise EngineError(f"Qdrant answered GET {path} with {refused}")
         return size
 
     async def delete_snapshot(self, collection: str, name: str) -> None:
@@ -90,18 +93,30 @@ class Admin:
         return answer["result"] if envelope else answer
 
     async def _request(
-        self,
-        method: Literal["GET", "POST", "DELETE"],
-        path: str,
-        body: object,
-        *,
-        timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 - aiohttp keeps it, with its parts
+        self, method: Literal["GET", "POST", "DELETE"], path: str, body: object, *, seconds: float = _SECONDS
     ) -> Any:
+        async with self._answer(method, path, body, seconds=seconds) as response:
+            if response.status == 200:
+                return await response.json()
+            raise EngineError(f"Qdrant answered {method} {path} with {response.status}: {await response.text()}")
+
+    @contextlib.asynccontextmanager
+    async def _answer(
+        self, method: str, path: str, body: object = None, *, seconds: float = _SECONDS, pause: float | None = None
+    ) -> "AsyncIterator[aiohttp.ClientResponse]":
+        """Ask, and turn what goes wrong with the answer, while it is read too, into EngineError."""
+        import aiohttp  # noqa: PLC0415 - slow: an instance that starts places its files first
+
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(
+                f"http://127.0.0.1:{self.port}",
+                headers={"Api-Key": self.api_key} if self.api_key else None,
+                connector=aiohttp.TCPConnector(limit=16),
+            )
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=2, sock_read=pause)
         try:
-            async with self._session.request(method, path, json=body, timeout=timeout) as response:
-                if response.status == 200:
-                    return await response.json()
-                raise EngineError(f"Qdrant answered {method} {path} with {response.status}: {await response.text()}")
+            async with self._opened.request(method, path, json=body, timeout=timeout) as response:
+                yield response
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise EngineError(f"Qdrant did not answer {method} {path}: {error!r}") from error
 

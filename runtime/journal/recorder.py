@@ -28,7 +28,7 @@ from runtime.repository.journal_object import Opaque, Record
 
 # Qdrant itself takes no JSON above 32 MiB; a larger message by gRPC is not kept.
 LARGEST_BODY: Final = 34 * 1024 * 1024
-_MOST_KEPT: Final = 24 * 1024 * 1024
+_MOST_KEPT: Final = 16 * 1024 * 1024
 _NUMBERED: Final = frozenset({Effect.POINTS, Effect.BATCH, Effect.SCHEMA})
 _NOT_REPEATABLE: Final = frozenset({Effect.RECOVER, Effect.UNKNOWN})
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})

@@ -18,7 +18,7 @@ from runtime.journal.bodies import Bodies
 from runtime.journal.opaques import Until
 from runtime.journal.order import Entry, stretches
 from runtime.journal.requests import Call
-from runtime.journal.sender import Refusal, Sends
+from runtime.journal.sends import Refusal, Sends
 from runtime.journal.tail import Tail
 from runtime.logs import get_logger
 from runtime.repository.head import Head
@@ -29,8 +29,6 @@ from runtime.repository.repository import Repository
 log = get_logger()
 
 _COLLECTIONS_AT_ONCE: Final = 4
-# So many bodies are held beside those of the newest objects.
-_ENTRIES_AT_ONCE: Final = 512
 
 
 @dataclass(slots=True)
@@ -196,10 +194,18 @@ class Replay:
                 raise failures.exceptions[0] from failures
 
     async def _in_order(self, entries: Sequence[Entry], bodies: Bodies, sender: Sends) -> None:
-        for start in range(0, len(entries), _ENTRIES_AT_ONCE):
-            some = entries[start : start + _ENTRIES_AT_ONCE]
-            for call in requests.calls([(entry, await bodies.of(entry)) for entry in some]):
-                await self._send(call, sender)
+        """Do a collection's entries again, the bodies of the next request being read while one is sent."""
+        batches = bodies.batches(entries, requests.MOST_JOINED, requests.MOST_JOINED_BYTES)
+        reading = asyncio.create_task(anext(batches, None))
+        try:
+            while some := await reading:
+                reading = asyncio.create_task(anext(batches, None))
+                for call in requests.calls(some):
+                    await self._send(call, sender)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            await batches.aclose()
 
     async def _send(self, call: Call, sender: Sends) -> None:
         writes = [_write(entry) for entry in call.entries]
@@ -210,7 +216,7 @@ class Replay:
                 raise _refused(call, refusal) from refusal
             log.info(
                 "replay.refused",
-                message=f"Qdrant refuses again what it had refused, or had not applied yet: {refusal}",
+                message=f"Qdrant refuses again what it had refused, or had not applied yet ({refusal})",
                 record=call.entries[0].name,
             )
         for write in writes:
@@ -259,6 +265,6 @@ def _refused(call: Call, refusal: Refusal) -> IntegrityError:
     what = f"record {first}" if first == last else f"one of the records {first} to {last}"
     record = call.entries[0].record
     return IntegrityError(
-        f"Qdrant now refuses {what} of the journal ({record.method} {record.path}): {refusal}",
+        f"Qdrant now refuses {what} of the journal ({record.method} {record.path}) with {refusal}",
         hint="`journal show` tells what it is; `restore --skip RECORD` and `rollback --skip RECORD` leave it out",
     )

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 from runtime.edge.effects import Effect
 from runtime.journal.order import Entry
 
-_MOST_JOINED: Final = 256
-_MOST_JOINED_BYTES: Final = 4 * 1024 * 1024
+MOST_JOINED: Final = 256
+MOST_JOINED_BYTES: Final = 4 * 1024 * 1024
 # What each route's body is called as an operation of `points/batch`.
 _OPERATIONS: Final = {
     ("PUT", "points"): "upsert",
@@ -52,7 +52,7 @@ def calls(entries: Sequence[tuple[Entry, bytes]]) -> Iterator[Call]:
     size = 0
     for entry, body in entries:
         operation = _joinable(entry)
-        if joined and (operation is None or len(joined) == _MOST_JOINED or size + len(body) > _MOST_JOINED_BYTES):
+        if joined and (operation is None or len(joined) == MOST_JOINED or size + len(body) > MOST_JOINED_BYTES):
             yield _joined(joined)
             joined, size = [], 0
         if operation is None:

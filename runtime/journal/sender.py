@@ -5,7 +5,7 @@ Owns the two transports and what an answer means for a replay. Decides no order.
 
 import asyncio
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import aiohttp
 import grpc
@@ -16,23 +16,13 @@ from runtime.edge.rest import outcome_of as outcome_of_status
 from runtime.edge.rpc import CHANNEL_OPTIONS, outcome_of
 from runtime.errors import EngineError
 from runtime.journal.requests import Call
+from runtime.journal.sends import Refusal
 from runtime.settings import Settings
 
 # A collection's strict mode may limit writes a minute.
 _LIMITED_SECONDS = 1.0
 # A payload index over all points takes its time; the start-up as a whole has its own bounds.
 _LONGEST_SECONDS = 600.0
-
-
-class Refusal(Exception):
-    """Qdrant refuses a request that it had applied once."""
-
-
-class Sends(Protocol):
-    """What sends; see Sender."""
-
-    async def send(self, call: Call) -> None:
-        """Have the engine do it. Raises Refusal, EngineError when there is no answer."""
 
 
 class Sender:
@@ -78,7 +68,7 @@ class Sender:
         if answer.status == 429:
             return False
         if outcome_of_status(answer.status) is Outcome.REFUSED:
-            raise Refusal(text[:500])
+            raise Refusal(str(answer.status))
         if answer.status >= 300:
             raise EngineError(f"Qdrant answered {call.method} {call.path} with {answer.status}: {text[:500]}")
         return True
@@ -90,6 +80,6 @@ class Sender:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 return False
             if outcome_of(error.code()) is Outcome.REFUSED:
-                raise Refusal(f"{error.code().name}: {error.details()}") from error
+                raise Refusal(error.code().name) from None
             raise EngineError(f"Qdrant did not answer {call.path}: {error.code().name}: {error.details()}") from error
         return True

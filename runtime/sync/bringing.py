@@ -14,7 +14,7 @@ from runtime.sync import relay, schema
 from runtime.sync.ledger import Entry, Ledger
 from runtime.sync.mirror import Mirror, Sides
 from runtime.sync.reading import Pacer
-from runtime.sync.remote import Remote, Snapshot
+from runtime.sync.remote import Passing, Remote, Snapshot
 from runtime.sync.schema import Schema
 from runtime.sync.survey import fingerprints
 
@@ -75,7 +75,7 @@ class Bringing:
         """Return the entry to go on with: an earlier run's, unless it is of a collection that is another one now."""
         entry = self._ledger.entry(collection)
         if entry.snapshot is not None:
-            await self._source.delete_snapshot(collection, entry.snapshot)  # left behind by a run that was killed
+            await self._source.delete_snapshot(collection, entry.snapshot)  # left by a run that was killed or cut off
             entry.snapshot = None
         if entry.stage != "new" and entry.essence == wanted.essence():
             if not entry.is_done:
@@ -98,19 +98,19 @@ class Bringing:
         collection = entry.collection
         fingerprint, before = await self._fingerprint(collection), await self._source.count(collection)
         try:
-            async with relay.made(self._source, collection) as snapshot:
-                entry.snapshot = snapshot.name
-                self._ledger.save(entry)
-                self._progress.files += before
+            snapshot = await self._make_snapshot(entry)
+            self._progress.files += before
+            try:
                 await relay.bring(self._source, collection, snapshot, self._scratch, self._show(snapshot, before))
+            finally:
+                await self._take_away(entry)
         except EngineError as error:
             message = f"Collection {collection} is copied point by point, its snapshot could not be had: {error}"
             log.warning("sync.no_snapshot", message=message, collection=collection)
-            entry.snapshot = None
             if collection in await self._scratch.collections():
                 await schema.drop(self._scratch, collection)
             return False
-        entry.by, entry.snapshot, entry.fingerprint = "snapshot", None, fingerprint
+        entry.by, entry.fingerprint = "snapshot", fingerprint
         entry.points = await self._scratch.count(collection)
         after = await self._source.count(collection)
         is_still = fingerprint is not None and fingerprint == await self._fingerprint(collection)
@@ -127,6 +127,38 @@ class Bringing:
             entry.stage = "done"
         self._ledger.save(entry)
         return True
+
+    async def _make_snapshot(self, entry: Entry) -> Snapshot:
+        try:
+            snapshot = await self._source.create_snapshot(entry.collection)
+        except Passing:
+            # Which of those that are there now is ours nobody can tell: another one's is not to be deleted.
+            log.warning(
+                "sync.maybe_left_behind",
+                message=f"A snapshot of {entry.collection} may have been left on the source: its answer was lost",
+                collection=entry.collection,
+            )
+            raise
+        entry.snapshot = snapshot.name
+        self._ledger.save(entry)
+        return snapshot
+
+    async def _take_away(self, entry: Entry) -> None:
+        """Delete the snapshot that was made on the source. One that cannot be is told, and left to the next run."""
+        if entry.snapshot is None:
+            return
+        try:
+            await self._source.delete_snapshot(entry.collection, entry.snapshot)
+        except EngineError as error:
+            log.warning(
+                "sync.left_behind",
+                message=f"The snapshot {entry.snapshot} of {entry.collection} was left on the source: {error}",
+                collection=entry.collection,
+                snapshot=entry.snapshot,
+            )
+        else:
+            entry.snapshot = None
+            self._ledger.save(entry)
 
     def _show(self, snapshot: Snapshot, points: int) -> Callable[[int], None]:
         """Return what shows a snapshot's bytes as the points that they are."""

@@ -54,10 +54,15 @@ class Delivering:
         if wanted is None:
             raise IntegrityError(f"the scratch engine does not serve {collection!r}")
         there = await schema.read(self._target, collection)
+        is_ours = collection in self._ledger.entries
         entry = self._ledger.entry(collection)
         if entry.is_done or (there is None and entry.stage != "new"):
             entry = self._ledger.forget(collection)
         if there is not None and there.essence() != wanted.essence():
+            if is_ours and await self._target.count(collection) == 0:
+                # A run that was killed made it, and not yet its indexes.
+                await schema.drop(self._target, collection)
+                return await self.deliver(collection)
             raise EngineError(
                 f"{self._target} has {collection!r} with another configuration or other payload indexes",
                 hint="Delete that collection there, if it is not needed, and run it again",

@@ -181,13 +181,11 @@ class Mirror:
         return count
 
     async def _upsert(self, raw: bytes) -> None:
-        if len(raw) <= _LARGEST_UPSERT:
+        points = json.loads(raw) if len(raw) > _LARGEST_UPSERT else []
+        if len(points) < 2:  # a single one, however large, is for the engine to take or refuse
             if raw.strip() != b"[]":
                 await self._target.upsert(self._collection, raw)
             return
-        points = json.loads(raw)
-        if len(points) == 1:
-            raise EngineError(f"the point {points[0]['id']} of {self._collection!r} is too large for one request")
         for half in (points[: len(points) // 2], points[len(points) // 2 :]):
             await self._upsert(json.dumps(half).encode())
 

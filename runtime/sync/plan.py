@@ -35,12 +35,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The repository's side: the newest backup, if any, and the last time it was the same as the engine."""
+    """The repository's side: the newest backup, if any, and the last time it was the same as the engine.
+
+    `has_unsaved`: the journal holds acknowledged writes beyond that backup.
+    """
 
     backup: str | None = None
     name: str | None = None
     manifest: Manifest | None = None
     met: Meeting | None = None
+    has_unsaved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def pull(there: Survey, held: Held, *, overwrite: bool) -> Plan:
     steps = []
     for name in sorted({*there.collections, *backed}):
         if name not in there.collections:
-            steps.append(Step(name, Action.DROP, "it is gone from the source"))
+            steps.append(Step(name, Action.DROP, "it is gone from the source, or not in QDRANT_COLLECTION_NAME"))
         elif met is None or name not in met.collections or name not in backed:
             steps.append(Step(name, Action.COPY, "it is new here"))
         elif _unchanged(there, met, name):
@@ -76,7 +80,11 @@ def pull(there: Survey, held: Held, *, overwrite: bool) -> Plan:
     aliases = met is None or dict(met.aliases) != dict(there.aliases)
     written_here = held.manifest is not None and (met is None or met.backup != held.backup)
     plan = Plan(tuple(steps), _here(held), _there(there, met), aliases)
-    if written_here and not plan.is_idle and not overwrite:
+    if plan.is_idle:
+        return plan
+    if held.has_unsaved:
+        return _refused(plan, _unsaved())
+    if written_here and not overwrite:
         return _refused(plan, _conflict(held, "the source"))
     return plan
 
@@ -138,7 +146,7 @@ def _refused(plan: Plan, why: RuntimeFailure) -> Plan:
 
 
 def _conflict(held: Held, other: str) -> RuntimeFailure:
-    since = f"since backup {held.met.backup}" if held.met else "and never were the same"
+    since = f"since backup {held.met.backup}" if held.met else "and no backup is known that both had"
     return RuntimeFailure(
         f"both sides have data of their own {since}: backup {held.backup} here, and {other}",
         hint="Decide which one counts: --overwrite lets this command's source win; another prefix in BACKUP_URL keeps "
@@ -146,7 +154,19 @@ def _conflict(held: Held, other: str) -> RuntimeFailure:
     )
 
 
+def _unsaved() -> RuntimeFailure:
+    # Also with --overwrite: what no backup holds could not be brought back by `rollback`.
+    return RuntimeFailure(
+        "both sides have data of their own: the journal holds acknowledged writes that no backup does",
+        hint="`python -m runtime backup` has the instance that runs save them; with none, start one. Then run it again",
+    )
+
+
 def _here(held: Held) -> str:
+    return _newest(held) + (", and writes that only the journal holds" if held.has_unsaved else "")
+
+
+def _newest(held: Held) -> str:
     if held.backup is None:
         return "no backup"
     if held.met is None:

@@ -40,7 +40,7 @@ async def pull(
         if dry_run:
             there = await survey(source, settings.collections)
             decided = plan.pull(there, await sides.held(repository, source), overwrite=overwrite)
-            return Report("pull", source.url, decided.here, decided.there, report.planned(decided), dry_run=True)
+            return report.planned("pull", source.url, decided, dry_run=True)
         async with lease.held(repository.store, renewal_seconds=settings.handover_timeout_seconds):
             there = await survey(source, settings.collections)
             held = await sides.held(repository, source)
@@ -49,7 +49,7 @@ async def pull(
             with ledgers.opened(settings.storage_dir, work.kind, str(work)) as ledger:
                 if decided.is_idle:
                     await ledgers.discard(ledger)
-                    return Report("pull", source.url, decided.here, decided.there, report.planned(decided))
+                    return report.planned("pull", source.url, decided)
                 return await _Pull(repository, source, there, held, decided).run(settings, ledger, progress)
 
 

@@ -50,7 +50,7 @@ async def push(
         if told.dry_run:
             held = await _held(repository, target)
             decided = plan.push(await survey(target), held, frozenset(), overwrite=told.overwrite)
-            return Report("push", target.url, decided.here, decided.there, report.planned(decided), dry_run=True)
+            return report.planned("push", target.url, decided, dry_run=True)
         async with lease.held(repository.store, renewal_seconds=settings.handover_timeout_seconds):
             held, there = await _held(repository, target), await survey(target)
             work = sides.Work("push", target.url, str(repository), held.backup or "")
@@ -61,7 +61,7 @@ async def push(
                     raise decided.refusal
                 if decided.is_idle:
                     await ledgers.discard(ledger)
-                    return Report("push", target.url, decided.here, decided.there, report.planned(decided))
+                    return report.planned("push", target.url, decided)
                 run = _Push(repository, target, there, held, decided)
                 return await run.run(settings, ledger, progress, told, signer or signer_for(repository.store))
 
@@ -107,7 +107,8 @@ class _Push:
                 signer=signer if takes_files else None,
             )
             outcomes = [await self._one(delivering, step) for step in self._decided.steps]
-        if all(outcome.status in {"done", "unchanged"} for outcome in outcomes):
+        is_whole = all(outcome.status in {"done", "unchanged"} for outcome in outcomes)
+        if is_whole:
             await schema.set_aliases(self._target, self._manifest.aliases)
             await self._note()
             await ledgers.discard(ledger)
@@ -117,7 +118,7 @@ class _Push:
             self._decided.here,
             self._decided.there,
             tuple(outcomes),
-            backup=self._held.backup if any(one.status == "done" for one in outcomes) else None,
+            backup=self._held.backup if is_whole or any(one.status == "done" for one in outcomes) else None,
         )
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 """A stock snapshot brought from one engine to another without a copy in between.
 
-Owns the way: made on the source, passed through a port on loopback to the engine that unpacks it while it arrives,
-and deleted on the source. A connection that is cut goes on where it was; the last bytes are only passed on when the
+Owns the way: from the source through a port on loopback to the engine that unpacks it while it arrives. A connection
+that is cut goes on where it was; the last bytes are only passed on when the
 hash of all of them is what the source said.
 """
 
@@ -15,10 +15,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from runtime.errors import EngineError, IntegrityError, RuntimeFailure
-from runtime.logs import get_logger
 from runtime.sync.remote import Passing, Remote, Snapshot
-
-log = get_logger()
 
 _MOST_CUTS = 5
 _CUT_SECONDS = 0.5
@@ -114,21 +111,3 @@ async def bring(
         await runner.cleanup()
     if relay.failure is not None or relay.sent != snapshot.size:
         raise relay.failure or IntegrityError(f"the snapshot of {collection!r} was not read to its end")
-
-
-@contextlib.asynccontextmanager
-async def made(source: Remote, collection: str) -> AsyncIterator[Snapshot]:
-    """Yield a snapshot made on the source for the block; it is deleted there in the end. Raises EngineError."""
-    snapshot = await source.create_snapshot(collection)
-    try:
-        yield snapshot
-    finally:
-        try:
-            await source.delete_snapshot(collection, snapshot.name)
-        except EngineError as error:
-            log.warning(
-                "sync.left_behind",
-                message=f"The snapshot {snapshot.name} of {collection} was left on the source: {error}",
-                collection=collection,
-                snapshot=snapshot.name,
-            )

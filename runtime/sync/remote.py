@@ -4,7 +4,9 @@ Owns the requests that a sync makes, what their answers mean, and which of them 
 pass through as bytes, snapshots as streams.
 """
 
+import io
 import json
+import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -157,7 +159,9 @@ class Remote:
         try:
             await self._request("PUT", path, json.dumps(body).encode(), timeout=_SNAPSHOT_TIMEOUT, again=False)
         except EngineError as error:
-            told = error.message.replace(location, location.partition("?")[0])
+            # In whatever form it is told: what follows the question mark is as good as a key.
+            bare = location.partition("?")[0]
+            told = re.sub(rf"{re.escape(bare)}\?\S*", bare, error.message)
             raise type(error)(told, hint=error.hint) from None
 
     async def _request(
@@ -210,7 +214,7 @@ class Remote:
         return self._session.request(
             method,
             URL(self.url + path, encoded=True),
-            data=body,
+            data=None if body is None else io.BytesIO(body),  # sent in pieces: it may be large
             timeout=timeout,
             headers=headers,
             allow_redirects=False,

@@ -6,6 +6,7 @@ Owns the facts; how they are shown is the command's.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runtime.errors import RuntimeFailure
 from runtime.sync.ledger import Entry
 from runtime.sync.plan import Action, Plan
 
@@ -39,7 +40,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run. `backup`: the one that was committed or pushed, None when there was none."""
+    """A whole run. `backup`: the one that was committed or pushed, None when there was none.
+
+    `refusal`: why a dry run's plan would be refused.
+    """
 
     direction: Literal["pull", "push"]
     remote: str
@@ -48,6 +52,7 @@ class Report:
     outcomes: tuple[Outcome, ...]
     backup: str | None = None
     dry_run: bool = False
+    refusal: RuntimeFailure | None = None
 
     @property
     def failed(self) -> bool:
@@ -68,6 +73,7 @@ class Report:
             "there": self.there,
             "backup": self.backup,
             "dry_run": self.dry_run,
+            "refusal": self.refusal and {"error": self.refusal.message, "hint": self.refusal.hint},
             "collections": [
                 {
                     "collection": one.collection,
@@ -82,6 +88,7 @@ class Report:
         }
 
 
-def planned(plan: Plan) -> tuple[Outcome, ...]:
-    """Return a plan as outcomes: what would become of each collection."""
-    return tuple(Outcome(step.collection, _PLANNED[step.action], step.why) for step in plan.steps)
+def planned(direction: Literal["pull", "push"], remote: str, plan: Plan, *, dry_run: bool = False) -> Report:
+    """Return a plan as a report: what would become of each collection."""
+    outcomes = tuple(Outcome(step.collection, _PLANNED[step.action], step.why) for step in plan.steps)
+    return Report(direction, remote, plan.here, plan.there, outcomes, dry_run=dry_run, refusal=plan.refusal)

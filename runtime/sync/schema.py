@@ -84,7 +84,13 @@ async def read(remote: Remote, collection: str) -> Schema | None:
 async def make(remote: Remote, collection: str, schema: Schema) -> None:
     """Make a collection with its indexes, empty. Raises EngineError."""
     path = f"/collections/{quote(collection, safe='')}"
-    await remote.result("PUT", path, schema.body)
+    try:
+        await remote.result("PUT", path, schema.body)
+    except EngineError:
+        # Asked again because the answer was lost, it is there already.
+        made = await read(remote, collection)
+        if made is None or Schema(made.body, schema.indexes).essence() != schema.essence():
+            raise
     for field, index in schema.indexes.items():
         await remote.result("PUT", f"{path}/index?wait=true", {"field_name": field, "field_schema": index})
 

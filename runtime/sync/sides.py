@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 from runtime import contract
 from runtime.errors import ConfigError, IntegrityError
+from runtime.journal.replay import beginning, epochs
+from runtime.journal.tail import Tail
 from runtime.repository import names
+from runtime.repository.head import Head
+from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
 from runtime.settings import Settings
 from runtime.sync import meetings
@@ -54,10 +58,25 @@ async def held(repository: Repository, remote: Remote) -> Held:
             raise IntegrityError(f"{repository} holds backups but no HEAD", hint="`python -m runtime repair`")
         return Held()
     if state.head.manifest is None:
-        return Held()
+        return Held(has_unsaved=await _has_unsaved(repository, state.head, None))
     manifest = await repository.manifest(state.head.manifest, state.head.manifest_sha256)
     met = await meetings.last(repository, state, remote.url)
-    return Held(names.manifest_id(state.head.manifest), state.head.manifest, manifest, met)
+    unsaved = await _has_unsaved(repository, state.head, manifest)
+    return Held(names.manifest_id(state.head.manifest), state.head.manifest, manifest, met, unsaved)
+
+
+async def _has_unsaved(repository: Repository, head: Head, newest: Manifest | None) -> bool:
+    """Whether the journal holds a write that the newest backup does not; what cannot be read may be one."""
+    tail = Tail(repository, head.lineage, "sync")
+    try:
+        for start in epochs(beginning(newest), head.epoch):
+            async with contextlib.aclosing(tail.read(start)) as objects:
+                async for found in objects:
+                    if found.records:
+                        return True
+    except IntegrityError:
+        return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from runtime.contract import SYNC_FOLDER
 from runtime.errors import PreconditionFailed, RuntimeFailure
 from runtime.prune import prune
+from runtime.repository import names
 from runtime.repository.directory import DirectoryStore
 from runtime.repository.head import Head, Request
 from runtime.repository.repository import Repository
@@ -74,6 +76,23 @@ def test_the_last_verified_backup_stays_with_its_verdict(made: Made, command: Co
     assert ran.json["deleted"]["backups"] == [f"manifests/{made.ids[0]}.json"]
     assert ran.json["kept"][f"manifests/{made.ids[1]}.json"] == ["verified"]
     assert objects(made, "verified") == {f"verified/{made.ids[1]}-1.json"}
+
+
+def test_a_sync_s_note_goes_with_its_backup_and_not_before(made: Made, command: Command) -> None:
+    """That of the newest backup stays, and that of one still to come; of one that never came it goes too."""
+    epoch, seq = names.order(made.ids[2])
+    kept = {made.ids[2], names.backup_id(epoch, seq + 1), names.backup_id(epoch + 1, seq + 1)}
+    gone = {made.ids[0], made.ids[1], names.backup_id(epoch - 1, seq + 1)}
+    folder = made.bucket / SYNC_FOLDER
+    folder.mkdir()
+    for name in (*(f"{identifier}-1.json" for identifier in kept | gone), "LEASE"):
+        (folder / name).write_text("{}")
+    told = command(*ONE, "--json", "--dry-run").json
+    assert len(objects(made, SYNC_FOLDER)) == 7
+    ran = command(*ONE, "--json")
+
+    assert (ran.code, ran.json["deleted"]) == (0, told["deleted"])
+    assert objects(made, SYNC_FOLDER) == {"sync/LEASE", *(f"sync/{identifier}-1.json" for identifier in kept)}
 
 
 def test_a_later_bad_verdict_takes_the_protection_away(made: Made, command: Command) -> None:

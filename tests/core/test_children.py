@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 
 from runtime.children import start
@@ -28,3 +29,15 @@ def test_who_gives_up_waiting_for_an_end_does_not_make_it_unknown() -> None:
         assert not child.running
 
     asyncio.run(story())
+
+
+def test_a_signal_takes_nobodys_status_away() -> None:
+    """However often a child is told to end while it ends, who waits gets the signal that ended it, not 255."""
+
+    async def story() -> set[int]:
+        """Tell three hundred times at once; return what each was told."""
+        child = await start("sleeper", ("sleep", "600"), dict(os.environ))
+        return set(await asyncio.gather(*(child.stop(grace_seconds=30) for _ in range(300))))
+
+    for _ in range(20):
+        assert asyncio.run(story()) == {-signal.SIGTERM}

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,32 @@ def test_the_contract_needs_nothing_but_the_standard_library() -> None:
         "runtime",
         "runtime.contract",
     }
+
+
+def test_a_start_places_files_before_what_only_answers_is_imported() -> None:
+    """Importing is most of a small start: HTTP, gRPC, templates, the bucket's client and the command line wait."""
+    found = imported(["runtime.serving", "runtime.supervisor"], Path(sysconfig.get_path("purelib")))
+    assert "runtime.instance" in found
+    assert not {"aiohttp", "grpc", "jinja2", "google.auth", "google.cloud.storage", "requests", "click", "rich"} & found
+
+
+_ALONE = """
+import asyncio, os, sys
+from runtime import imports
+asyncio.run(imports.aiohttp_beside())
+print("aiohttp" in sys.modules, os.environ["SSL_CERT_FILE"])
+"""
+
+
+def test_what_aiohttp_is_imported_with_is_told_to_nobody_else() -> None:
+    """It must not read the system's certificates; whoever needs them afterwards is led to them as before."""
+    found = subprocess.run(
+        [sys.executable, "-c", _ALONE],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "SSL_CERT_FILE": "/somewhere"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert found.stdout.split() == ["True", "/somewhere"]

@@ -181,3 +181,33 @@ def test_release_says_clean_and_standing_by_ends_the_part(kind: FaultKind | None
         assert await instance.lineage.acknowledge() == 2
 
     run(story)
+
+
+@pytest.mark.parametrize("kind", [None, *LOST])
+def test_who_goes_takes_its_own_request_along_and_nothing_else(kind: FaultKind | None) -> None:
+    """Also when the writer has let go meanwhile, and when the reply is lost; another's request stays where it is."""
+
+    async def story(world: World) -> None:
+        """Tell it."""
+        first, second, third = await writer(world), world.instance("b"), world.instance("c")
+        await second.lineage.ask(await seen(second), Request("b", "start"))
+        await first.lineage.look()
+        await first.commit(clean=True)
+        let_go = world.head()
+        assert let_go.requested_by == Request("b", "start")
+        if kind:
+            await second.lineage.look()
+            second.faults.next("swap", kind)
+        await second.lineage.withdraw()
+        assert world.head() == replace(let_go, requested_by=None)
+        await third.lineage.claim(await seen(third))
+        assert world.head().epoch == 2
+
+        await second.lineage.ask(await seen(second), Request("b", "write"))
+        await first.lineage.ask(await seen(first), Request("a", "start"))
+        before = world.head()
+        await second.lineage.withdraw()
+        await third.lineage.withdraw()
+        assert world.head() == before
+
+    run(story)

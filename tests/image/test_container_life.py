@@ -1,4 +1,5 @@
 import json
+import random
 
 import pytest
 import requests
@@ -8,6 +9,7 @@ from tests.image.docker import container, docker, run_in
 pytestmark = pytest.mark.timeout(900)
 
 VECTORS = {"vectors": {"size": 4, "distance": "Dot"}}
+RARELY = ("--env=BACKUP_QUIET_SECONDS=60", "--env=BACKUP_MAX_AGE_SECONDS=60")
 POINTS = {"points": [{"id": number, "vector": [number, 1, 2, 3]} for number in range(100)]}
 
 
@@ -55,6 +57,43 @@ def test_a_container_that_is_too_small_is_refused_with_the_size_that_would_do(im
         assert second.state()["ExitCode"] == 2, second.log()
         assert "cannot fit in the 171,966,464 bytes of memory" in second.log()
         assert "at least 1 GiB of memory" in second.log()
+
+
+def test_memory_that_runs_out_loses_nothing_acknowledged(image: str, bucket: str) -> None:
+    """Writes until the kernel or Qdrant has no room: whoever dies of it, a larger container holds what was taken."""
+    taken = set()
+    with container(image, bucket, "--memory=500m", "--memory-swap=500m", *RARELY) as small:
+        small.wait_until_serving()
+        small.put("/collections/books", VECTORS)
+        books = "/collections/books/points"
+        for number in range(600):
+            text = random.Random(number).randbytes(500_000).hex()
+            points = {"points": [{"id": number, "vector": [number, 1, 2, 3], "payload": {"text": text}}]}
+            try:
+                answer = requests.put(f"{small.url}{books}?wait=true", json=points, timeout=30)
+            except requests.RequestException:
+                break
+            if answer.status_code != 200:
+                break
+            taken.add(number)
+        else:
+            pytest.fail("600 MB went into 500")
+        ended = f"{small.state()} {small.log()[-3000:]}"
+    with container(image, bucket, "--memory=4g") as large:
+        large.wait_until_serving()
+        body = {"limit": 1000, "with_payload": False}
+        found = requests.post(f"{large.url}{books}/scroll", json=body, timeout=30).json()
+        assert taken <= {each["id"] for each in found["result"]["points"]}, ended
+    assert len(taken) > 20, ended
+
+
+def test_any_user_will_do(image: str, bucket: str) -> None:
+    """A platform may choose who it runs as; it needs nothing but a place to write."""
+    with container(image, bucket, "--user=4711:4711") as instance:
+        instance.wait_until_serving()
+        instance.put("/collections/books", VECTORS)
+        status, _ = instance.terminate()
+        assert status == 0, instance.log()
 
 
 def test_it_becomes_healthy_by_its_own_check(image: str, bucket: str) -> None:

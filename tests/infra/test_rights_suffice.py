@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from runtime import contract
 from tests.infra.iam import allowed
 from tests.infra.recorder import Recorder, deploy
 from tests.infra.stacks import PROD
+from tests.support.engines import running
 from tests.support.instances import Fleet
 from tests.support.jobs import Ended, run_job
 from tests.support.lineages import environment, three_backups
 from tests.support.strict_gcs import StrictGcs, strict_gcs
 from tests.support.workload import make, numbers, put_numbers
+from tests.sync.conftest import ENGINE, make_plain, plain_point, put
 
 BUCKET = "acme-search-qdrant-prod-backups"
 URL = f"gs://{BUCKET}/qdrant"
@@ -41,14 +44,14 @@ def hold_to(strict: StrictGcs, stack: Recorder, account: str) -> None:
     strict.objects.permits = lambda verb, name: verb in allowed(stack, f"qdrant-prod-{account}@", name)
 
 
-def run(strict: StrictGcs, stack: Recorder, folder: Path, role: str) -> Ended:
-    """Run a declared job as its account."""
+def run(strict: StrictGcs, stack: Recorder, folder: Path, role: str, **more: str) -> Ended:
+    """Run a declared job as its account; `more`: what is somewhere else here than in the cloud."""
     task: dict[str, Any] = stack.named(f"jobs-{role}").inputs["template"]["template"]
     hold_to(strict, stack, role)
-    settings = {env["name"]: env["value"] for env in task["containers"][0]["envs"]}
+    settings = {env["name"]: env["value"] for env in task["containers"][0]["envs"] if "value" in env}
     # Production refuses the emulator that this is.
     emulated = {contract.STORAGE_EMULATOR_HOST: strict.url, contract.RUNTIME_ENVIRONMENT: "development"}
-    return run_job(folder, {**settings, **emulated}, *task["containers"][0]["args"])
+    return run_job(folder, {**settings, **emulated, **more}, *task["containers"][0]["args"])
 
 
 @pytest.fixture
@@ -66,6 +69,22 @@ def test_the_drill_needs_no_more_than_it_is_granted(
         assert ended.code == 0, ended.err
         record = strict.objects.stored[f"qdrant/verified/{three[-1]}-{number}.json"]
         assert json.loads(record.data)["ok"] is True
+
+
+def test_pulling_needs_no_more_than_it_is_granted(strict: StrictGcs, stack: Recorder, tmp_path: Path) -> None:
+    """Beginning a lineage, adding to it, finding nothing new: HEAD and the lease alone are replaced, nothing else."""
+    with running(ENGINE, tmp_path / "source") as source:
+        make_plain(source, "plain", range(10))
+        made = []
+        for number in range(3):
+            if number == 1:
+                put(source, "plain", [plain_point(3, 1)])
+            ended = run(strict, stack, tmp_path / "job", "sync", SOURCE_URL=source.url)
+            assert ended.code == 0, ended.err
+            made.append({name: found.generation for name, found in strict.objects.stored.items()})
+    replaced = {name for one, next_ in pairwise(made) for name in one if one[name] != next_.get(name)}
+    assert replaced == {"qdrant/HEAD", "qdrant/sync/LEASE"}
+    assert len([name for name in made[-1] if name.startswith("qdrant/manifests/")]) == 2
 
 
 def test_pruning_needs_no_more_than_it_is_granted(

@@ -63,7 +63,8 @@ def test_a_snapshot_that_fails_is_logged_and_the_start_goes_on(fleet: Fleet, tmp
 def test_the_api_writes_them_too_and_says_what_each_came_to(fleet: Fleet, tmp_path: Path) -> None:
     """POST /api/snapshot with files: a backup is committed, and each collection is completed, failed or skipped."""
     folder = tmp_path / "snapshots"
-    instance = fleet.start(QDRANT_SNAPSHOT_DIR=str(folder), QDRANT_COLLECTION_NAME="kept")
+    rarely = {"BACKUP_QUIET_SECONDS": "60", "BACKUP_MAX_AGE_SECONDS": "60"}
+    instance = fleet.start(QDRANT_SNAPSHOT_DIR=str(folder), QDRANT_COLLECTION_NAME="kept", **rarely)
     for collection in ("kept", "other"):
         make(instance, collection)
     put_numbers(instance, "kept", range(5))
@@ -83,7 +84,8 @@ def test_the_api_writes_them_too_and_says_what_each_came_to(fleet: Fleet, tmp_pa
 def test_without_being_asked_no_file_is_written(fleet: Fleet, tmp_path: Path) -> None:
     """A plain POST /api/snapshot, as the schedule sends it, leaves no file behind."""
     folder = tmp_path / "snapshots"
-    instance = fleet.start(QDRANT_SNAPSHOT_DIR=str(folder))
+    # So that it is this request that saves, and not the instance by itself before it.
+    instance = fleet.start(QDRANT_SNAPSHOT_DIR=str(folder), BACKUP_QUIET_SECONDS="60", BACKUP_MAX_AGE_SECONDS="60")
     make(instance, "books")
 
     answer = instance.ask("POST", "/api/snapshot").json()

@@ -167,7 +167,8 @@ class Container:
         """Live as the supervisor says. A container whose start or work failed ends; the service starts another."""
         try:
             with contextlib.suppress(RuntimeFailure):
-                await supervisor._live(self.instance, cast(Edge, self._edge), self._settings, self.ended)
+                opened = asyncio.create_task(asyncio.sleep(0))
+                await supervisor._live(self.instance, cast(Edge, self._edge), self._settings, self.ended, opened)
             await asyncio.sleep(_ENDING_SECONDS)
         finally:
             if not self._judge.calm or self.engine.child is None or not self.engine.running:

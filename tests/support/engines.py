@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -94,14 +95,16 @@ class Engine:
         return reply.body["result"]
 
     def points(self, collection: str) -> dict[int | str, Any]:
-        """Answer every point with its vectors and payload, by id."""
+        """Answer every point with its vectors and payload, by id; in pages as small as strict mode may demand."""
+        strict = self.result("GET", f"/collections/{quote(collection, safe='')}")["config"].get("strict_mode_config")
+        limit = (strict or {}).get("max_query_limit") or 1000
         found: dict[int | str, Any] = {}
         offset = None
         while True:
             page = self.result(
                 "POST",
-                f"/collections/{collection}/points/scroll",
-                {"limit": 1000, "with_vector": True, "with_payload": True, "offset": offset},
+                f"/collections/{quote(collection, safe='')}/points/scroll",
+                {"limit": limit, "with_vector": True, "with_payload": True, "offset": offset},
             )
             found |= {point["id"]: point for point in page["points"]}
             offset = page["next_page_offset"]

@@ -47,6 +47,8 @@ class StrictGcs:
     plan: Callable[[Asked], Wire | None] = lambda _: None
     delay: Callable[[Asked], float] = lambda _: 0.0
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
+    _runner: web.AppRunner | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def fail_once(self, wire: Wire, where: Callable[[Asked], bool], times: int = 1) -> None:
         """Let the next `times` requests that match go wrong."""
@@ -59,6 +61,49 @@ class StrictGcs:
             return None
 
         self.plan = plan
+
+    async def listen(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        self._loop = asyncio.get_running_loop()
+        if self._runner is None:
+            app = web.Application(client_max_size=1 << 32)
+            app.router.add_route("*", "/{path:.*}", self.handle)
+            self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await self._runner.setup()
+        port = int(self.url.rpartition(":")[2] or 0)
+        await web.TCPSite(self._runner, "127.0.0.1", port, reuse_address=True).start()
+        self.url = self.objects.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def close(self) -> None:
+        """Listen no more, and end every connection."""
+        assert self._runner is not None
+        for site in list(self._runner.sites):
+            await site.stop()
+        assert self._runner.server is not None
+        for connection in self._runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Be a server that is not running for the block: connections are refused. Its objects are kept."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self.close(), self._loop).result(STOP_SECONDS)
+        try:
+            yield
+        finally:
+            asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(STOP_SECONDS)
+
+    def let_go(self) -> None:
+        """End the connections that wait for an answer; nobody is left without one any more."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.quiet.set)
+
+    async def end(self) -> None:
+        """Answer nobody any more."""
+        self.quiet.set()
+        assert self._runner is not None
+        await self._runner.cleanup()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, or have it go wrong."""
@@ -106,18 +151,10 @@ def strict_gcs(*, bucket: str = "backups", page_size: int = 3) -> Iterator[Stric
 
     async def serve() -> None:
         """Serve until told to stop."""
-        app = web.Application(client_max_size=1 << 32)
-        app.router.add_route("*", "/{path:.*}", server.handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        server.url = server.objects.url = f"http://127.0.0.1:{port}"
+        await server.listen()
         ready.set()
         await done.wait()
-        server.quiet.set()
-        await runner.cleanup()
+        await server.end()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()

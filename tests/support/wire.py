@@ -17,12 +17,13 @@ _STOP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, as the plan sees it: `number` counts from 0."""
+    """One request, as the plan sees it: `number` counts from 0, `key` is the API key that came along."""
 
     number: int
     method: str
     path: str
     body: bytes
+    key: str | None = None
 
     def is_(self, method: str, ending: str) -> bool:
         """Whether it has this method and its path ends so."""
@@ -34,8 +35,8 @@ class Fault:
     """What happens to a request.
 
     `status`: it is refused so, without reaching the engine. `cut`: its answer ends after so many bytes, with the
-    connection; 0 for none at all. `before`: it never reaches the engine. `answer`: told instead of the engine's.
-    `flip`: the first byte of the answer's body is another one.
+    connection; 0 for none at all. `before`: it never reaches the engine. `answer`: told instead of the engine's, or
+    with `status`. `flip`: the first byte of the answer's body is another one.
     """
 
     status: int | None = None
@@ -64,12 +65,13 @@ class Wire:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, or have it go wrong."""
         body = await request.read()
-        asked = Asked(len(self.asked), request.method, request.path, body)
+        asked = Asked(len(self.asked), request.method, request.path, body, request.headers.get("Api-Key"))
         self.asked.append(asked)
         # The plan may write to the engine itself: not on this loop.
         fault = await asyncio.to_thread(self.plan, asked) or Fault()
         if fault.status is not None:
-            return web.json_response({"status": {"error": "planned by the test"}, "time": 0.0}, status=fault.status)
+            planned = fault.answer or b'{"status": {"error": "planned by the test"}, "time": 0.0}'
+            return web.Response(body=planned, status=fault.status, content_type="application/json")
         if fault.answer is not None:
             return web.Response(body=fault.answer, content_type="application/json")
         if fault.before:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -42,7 +43,7 @@ def line(elsewhere: Engine) -> Iterator[Wire]:
 def empty(engine: Engine) -> None:
     """Drop everything an engine holds."""
     for entry in engine.result("GET", "/collections")["collections"]:
-        engine.result("DELETE", f"/collections/{entry['name']}")
+        engine.result("DELETE", f"/collections/{quote(entry['name'], safe='')}")
 
 
 Command = Callable[..., Ran]

@@ -236,6 +236,19 @@ def test_what_the_source_does_not_have_goes_only_when_told(
     assert same(elsewhere, beside)
 
 
+def test_points_as_large_as_a_request_may_be_arrive(
+    elsewhere: Engine, beside: Engine, line: Wire, ledger: Ledger
+) -> None:
+    """With 25 MB of payload each goes by itself; three are more than is held at once, so fewer are asked for."""
+    make_plain(elsewhere, C, range(20))
+    many = 3 if "SYNC_KILLS" in os.environ else 1
+    for number in range(100, 100 + many):
+        put(elsewhere, C, [{**plain_point(number), "payload": {"long": "x" * (25 << 20)}}])
+    empty(beside)
+    assert mirror(line, beside, ledger).points == 20 + many
+    assert same(elsewhere, beside)
+
+
 def test_an_empty_collection_is_the_same_as_an_empty_one(
     elsewhere: Engine, beside: Engine, line: Wire, ledger: Ledger
 ) -> None:

@@ -189,6 +189,87 @@ def test_a_source_that_cannot_be_pulled_changes_nothing(
     assert {path.name for path in (tmp_path / "bucket").iterdir()} <= {"sync", ".store"}
 
 
+def test_a_source_that_is_too_old_for_its_snapshots_is_copied(elsewhere: Engine, line: Wire, command: Command) -> None:
+    """Nobody promises that they open: no snapshot is asked for."""
+    make_plain(elsewhere, "plain", range(3))
+    old = Fault(answer=b'{"title": "qdrant", "version": "1.10.1"}')
+    line.plan = lambda asked: old if asked.path == "/" else None
+    ran = command("sync", "pull", "--json")
+    assert (ran.code, statuses(ran)) == (0, {"plain": ("done", "copy")})
+    assert line.count("POST", "/snapshots") == 0
+
+
+def test_a_collection_that_is_sharded_by_key_is_told_and_the_others_are_pulled(
+    elsewhere: Engine, line: Wire, command: Command
+) -> None:
+    """One node cannot hold it: exit 1, with what to do about it."""
+    make_plain(elsewhere, "plain", range(3))
+    make_plain(elsewhere, "keyed", range(3))
+    told = elsewhere.call("GET", "/collections/keyed").body
+    told["result"]["config"]["params"]["sharding_method"] = "custom"
+    answer = Fault(answer=json.dumps(told).encode())
+    line.plan = lambda asked: answer if asked.is_("GET", "/collections/keyed") else None
+    ran = command("sync", "pull", "--json")
+    assert (ran.code, statuses(ran)) == (1, {"keyed": ("failed", ""), "plain": ("done", "snapshot")})
+    assert "sharded by key" in ran.json["collections"][0]["why"]
+    named = command("sync", "pull", "--json", QDRANT_COLLECTION_NAME="plain")
+    assert named.code == 3
+
+
+def test_an_alias_alone_is_a_change(elsewhere: Engine, line: Wire, command: Command, tmp_path: Path) -> None:
+    """Both ways: nothing is copied, and both sides have it."""
+    make_plain(elsewhere, "plain", range(3))
+    assert command("sync", "pull").code == 0
+    alias(elsewhere, "current", "plain")
+    line.asked.clear()
+    ran = command("sync", "pull", "--json")
+    assert (ran.code, statuses(ran)) == (0, {"plain": ("unchanged", "")})
+    assert line.count("POST", "/snapshots") == 0
+    assert restored(command, tmp_path)[1] == {"current": "plain"}
+
+    elsewhere.result("POST", "/collections/aliases", {"actions": [{"delete_alias": {"alias_name": "current"}}]})
+    back = command("sync", "push", "--json")
+    assert (back.code, statuses(back)) == (0, {"plain": ("unchanged", "")})
+    assert aliases(elsewhere) == {"current": "plain"}
+
+
+def test_pruning_leaves_what_tells_that_both_sides_are_the_same(
+    elsewhere: Engine, line: Wire, command: Command
+) -> None:
+    """The older backup goes with its note; the newest one's stays, and the next pull has nothing to do."""
+    make_plain(elsewhere, "plain", range(3))
+    assert command("sync", "pull").code == 0
+    put(elsewhere, "plain", [plain_point(1, 1)])
+    assert command("sync", "pull").code == 0
+    keep_one = ("--keep-last", "1", "--keep-hourly", "0", "--keep-daily", "0", "--keep-weekly", "0", "--grace", "0")
+    ran = command("prune", *keep_one, "--json", RECOVERY_WINDOW_HOURS="0")
+    assert (ran.code, len(ran.json["deleted"]["backups"])) == (0, 1), ran.out
+    line.asked.clear()
+    assert command("sync", "pull").code == 3
+    assert len(line.asked) <= 5
+
+
+KEY = "the-key-of-the-source-4711"
+
+
+def test_a_key_is_sent_and_never_told(elsewhere: Engine, line: Wire, command: Command, tmp_path: Path) -> None:
+    """Whatever goes well or wrong: not in what is printed, logged, kept in the bucket or left on the disk."""
+    make_plain(elsewhere, "plain", range(3))
+    keys = {"SOURCE_API_KEY": KEY, "TARGET_API_KEY": KEY, "LOG_LEVEL": "DEBUG"}
+    told = ""
+    for fault in (Fault(status=401), Fault(before=True), None):
+        line.plan = lambda asked, fault=fault: fault if "plain" in asked.path else None  # type: ignore[misc]
+        for way in (("pull",), ("push", "--overwrite")):
+            ran = command("sync", *way, "--json", **keys)
+            told += ran.out + ran.err
+    assert {asked.key for asked in line.asked} == {KEY}
+    assert "sync.failed" in told
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(kept) > 5
+    assert KEY not in told
+    assert not [path for path in kept if KEY.encode() in path.read_bytes()]
+
+
 def test_an_address_that_is_missing_is_a_setting(command: Command) -> None:
     """Exit 2, and the variable's name."""
     ran = command("sync", "pull", SOURCE_URL="")
