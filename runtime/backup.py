@@ -64,22 +64,26 @@ class Backups:
         self._numbered = (0, 0)
         self._numbers = itertools.count()
 
-    async def take(self, base: Base, position: Position, *, must: bool) -> Taken:
+    async def take(self, base: Base, position: Position, *, must: bool, settles: bool = False) -> Taken:
         """Take a backup of what changed since `base`.
 
         Writes are held from just before the stream requests to the first byte of each. With `must`, writes that do
-        not end do not prevent it; their collections' points are then not known. Raises Busy, EngineError, StoreError.
+        not end do not prevent it; their collections' points are then not known. While a write without an answer is
+        unsettled only the backup that `settles` it is taken: the journal has to say before it which one holds that.
+        Raises Busy, EngineError, StoreError.
         """
         async with contextlib.AsyncExitStack() as open_streams:
             version = await self._engine.admin.version()
-            instant = await self._instant(base, must=must, open_streams=open_streams)
+            instant = await self._instant(base, must=must, settles=settles, open_streams=open_streams)
             return await self._pack(base, position, instant, version)
 
-    async def _instant(self, base: Base, *, must: bool, open_streams: contextlib.AsyncExitStack) -> Instant:
+    async def _instant(
+        self, base: Base, *, must: bool, settles: bool, open_streams: contextlib.AsyncExitStack
+    ) -> Instant:
         loop = asyncio.get_running_loop()
         async with self._gate.held(drain_seconds=_DRAIN_SECONDS) as quiet:
             started = loop.time()
-            if not quiet and not must:
+            if not must and (not quiet or (self._gate.is_unsettled and not settles)):
                 raise Busy
             written = self._gate.written()
             journal = self._journal() if self._journal else None

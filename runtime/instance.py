@@ -218,9 +218,9 @@ class Instance:
     async def _look(self) -> None:
         state = await self.lineage.look_briefly()
         if self.lineage.is_writer:
-            request = self.lineage.request
-            if request is not None and self._is_open:
-                await self._answer(request)
+            # Whoever asked may have gone, taking the request back: a hand-over that was begun is ended all the same.
+            if self._is_open and (self.lineage.request is not None or self.lineage.is_yielding):
+                await self._answer(self.lineage.request)
         elif state is not None and not self._promotion.is_under_way and self.standby.should_place(state.head):
             await self.standby.place(state.head)
 
@@ -233,14 +233,14 @@ class Instance:
             if stands_by and state is not None and self.replica.engine.running:
                 await self.standby.step(state.head)
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request | None) -> None:
         """Yield to an instance that starts; to one that was sent a write only when we have had none for a while."""
-        idle = asyncio.get_running_loop().time() - max(self.gate.last_write_at, self._opened_at)
-        if request.reason == "write" and idle < self._settings.handover_idle_seconds and not self.lineage.is_yielding:
+        if not self.lineage.is_yielding and request is not None and request.reason == "write" and self._writes():
             await self.lineage.decline()
             log.info("handover.declined", message="Kept the lineage: this instance has writes itself")
             return
-        log.info("handover.yielding", message="Handing over to another instance", to=request.instance)
+        to = request.instance if request else None
+        log.info("handover.yielding", message="Handing over to another instance", to=to)
         self.lineage.begin_yielding()
         async with self._term.signs_of_life():
             drained = await self.gate.drained(seconds=_DRAIN_SECONDS)
@@ -299,6 +299,11 @@ class Instance:
         self.role = Role.WRITER
         self.gate.admit()
         log.info("writer.opened", message="This instance is the writer", epoch=self.lineage.epoch)
+
+    def _writes(self) -> bool:
+        """Whether it had a write, or became the writer, a moment ago."""
+        idle = asyncio.get_running_loop().time() - max(self.gate.last_write_at, self._opened_at)
+        return idle < self._settings.handover_idle_seconds
 
     def _opened_lately(self) -> bool:
         """Whether it became the writer a moment ago: then the one before it may be asking already."""

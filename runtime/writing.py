@@ -48,7 +48,7 @@ class Saved:
 class TakesBackups(Protocol):
     """What takes a backup; see `runtime.backup.Backups`."""
 
-    async def take(self, base: Base, position: Position, *, must: bool) -> Taken:
+    async def take(self, base: Base, position: Position, *, must: bool, settles: bool = False) -> Taken:
         """Take a backup of what changed since `base`. Raises Busy, EngineError, StoreError, IntegrityError."""
 
 
@@ -131,7 +131,7 @@ class Writing:
     async def _save_opaque(self) -> None:
         for _ in range(_MOST_TRIES):
             try:
-                await self._save("opaque", clean=False, must=False)
+                await self._save("opaque", clean=False, must=False, settles=True)
             except Busy:
                 await asyncio.sleep(_BUSY_SECONDS)
             except RuntimeFailure as error:
@@ -157,7 +157,7 @@ class Writing:
                 self._failed(error)
                 raise
 
-    async def _save(self, reason: str, *, clean: bool, must: bool) -> Saved:
+    async def _save(self, reason: str, *, clean: bool, must: bool, settles: bool = False) -> Saved:
         if self._lineage.epoch is None or self._epoch != self._lineage.epoch:
             raise NotTheWriter("this instance is not the writer")
         self._saving = asyncio.current_task()
@@ -165,7 +165,7 @@ class Writing:
         oldest = started if self.unsaved_since is None else self.unsaved_since
         try:
             await self._finish_pending()
-            taken, name = await self._take_and_commit(reason, clean=clean, must=must)
+            taken, name = await self._take_and_commit(reason, clean=clean, must=must, settles=settles)
         except IntegrityError:
             # The engine and the newest manifest do not fit together: the next backup asks for everything.
             self.base = replace(self.base, manifest=None)
@@ -228,9 +228,12 @@ class Writing:
             # Out here: a failure that is being handled keeps alive what its backup held.
             await asyncio.sleep(pause)
 
-    async def _take_and_commit(self, reason: str, *, clean: bool, must: bool) -> tuple[Taken, str | None]:
+    async def _take_and_commit(
+        self, reason: str, *, clean: bool, must: bool, settles: bool
+    ) -> tuple[Taken, str | None]:
         began, recorded = asyncio.get_running_loop().time(), self._recorded
-        taken = await self._backups.take(self.base, self._lineage.position(reason, self._skipped), must=must)
+        position = self._lineage.position(reason, self._skipped)
+        taken = await self._backups.take(self.base, position, must=must, settles=settles)
         name = None
         if taken.manifest is not None:
             self._pending = taken

@@ -109,6 +109,11 @@ class Gate:
         finally:
             self._open.set()
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a write ended without an answer, and nothing says yet which backup holds it if it was done."""
+        return self.recorder is not None and self.recorder.is_unsettled
+
     async def drained(self, *, seconds: float) -> bool:
         """Wait until no write is in flight; False when some still were after `seconds`."""
         # Not `wait_for`: Python 3.11's forgets a cancellation that comes together with what it waits for.

@@ -44,6 +44,10 @@ class Recorder(Protocol):
 
     largest_body: int
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the engine may hold what is not recorded: a backup then is only right if it is made for that."""
+
     async def take(self, size: int) -> None:
         """Count bytes that wait to be recorded. Raises Refused when there are too many."""
 

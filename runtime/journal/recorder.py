@@ -87,6 +87,11 @@ class JournalRecorder:
         """Whether a write is recorded: it is not when it names a collection that is in no backup."""
         return not self._only or write.collection is None or write.collection in self._only
 
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a write without an answer is not in a backup of its own yet."""
+        return self.settling.is_under_way
+
     async def begin(self) -> None:
         """Get to know an engine whose writes are recorded from now on. Raises EngineError."""
         self._sequences = {}  # another engine numbers its writes anew

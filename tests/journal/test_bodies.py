@@ -16,6 +16,7 @@ class Room:
     """A recorder as far as bodies that are kept need one: a budget."""
 
     largest_body = 10
+    is_unsettled = False
 
     def __init__(self, most: int) -> None:
         self.budget = Budget(most)

@@ -130,4 +130,11 @@ MUTATIONS = (
         "runtime/term.py",
         (("self._writing.save(reason, clean=True, must=True)", "self._writing.save(reason, must=True)"),),
     ),
+    Mutation(
+        "a hand-over whose asker went away is never ended",
+        "seen here, by the simulation (three seeds of ten thousand): a writer that takes no write any more",
+        "runtime/instance.py",
+        (("(self.lineage.request is not None or self.lineage.is_yielding)", "self.lineage.request is not None"),),
+        pytest("tests/crash_points/test_withdrawals.py"),
+    ),
 )

@@ -6,7 +6,7 @@ Owns which steps there are. What an instance does as writer is in `writer`, as n
 
 from collections.abc import Iterator
 
-from tests.protocol.passive import passive_steps
+from tests.protocol.passive import leaving_steps, passive_steps
 from tests.protocol.reply import received, reply_lost
 from tests.protocol.rules import TIMEOUT, Bounds, Rules
 from tests.protocol.search import CLOCK, Step
@@ -73,7 +73,11 @@ def _own_steps(world: World, who: int, one: Instance, rules: Rules, bounds: Boun
     if one.write is not None:
         yield from _write_steps(world, who, one, rules)
     if one.mode == "passive":
-        moves = passive_steps(world, who, one, rules, bounds)
+        if world.ends and not one.leaving:
+            ending = put(world._replace(ends=world.ends - 1), who, one._replace(leaving=True))
+            yield Step(who, "is told to end", ending, unlucky=True)
+        go = leaving_steps(world, who, one, rules) if one.leaving else None
+        moves = go or passive_steps(world, who, one, rules, bounds)
     else:
         moves = writer_steps(world, who, one, rules)
         if one.mode == "writer":

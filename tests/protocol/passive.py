@@ -1,4 +1,4 @@
-"""What a newcomer, a standby or a fenced instance can begin: look, place, request, claim.
+"""What a newcomer, a standby or a fenced instance can begin: look, place, request, claim, go away.
 
 Owns the steps of those that are not the writer.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.protocol.reply import as_writer
 from tests.protocol.rules import TIMEOUT, Bounds, Rules
-from tests.protocol.state import NOBODY, Head, Instance, Move, World
+from tests.protocol.state import GONE, NOBODY, Head, Instance, Move, World
 from tests.protocol.writer import look
 
 
@@ -39,6 +39,19 @@ def passive_steps(world: World, who: int, one: Instance, rules: Rules, bounds: B
         yield Move("claims", one, "claim", new)
     if may_ask(who, one, view, rules):
         yield Move("requests", one, "request", view._replace(asker=who, start=one.wants == "start"))
+
+
+def leaving_steps(world: World, who: int, one: Instance, rules: Rules) -> Iterator[Move]:
+    """Yield how an instance goes that was told to end: it takes back its own request, and nothing else."""
+    view = one.view
+    if one.call is not None:
+        return
+    if view is None or view.asker != who or one.unsure:
+        yield Move("goes", GONE)
+    elif one.current or not rules.compare_and_swap:
+        yield Move("withdraws", GONE, "withdraw", view._replace(asker=NOBODY, start=False))
+    else:
+        yield Move("looks at HEAD", look(world, who, one, rules))
 
 
 def may_claim(who: int, one: Instance, view: Head, rules: Rules) -> bool:

@@ -47,6 +47,8 @@ class Rules:
     """A commit keeps the request that stands."""
     reservation: Literal["kept", "ignored", "overwritten", "for ever"] = "kept"
     """A clean HEAD is for the instance that asked, for TIMEOUT: nobody else claims it or asks there."""
+    end_what_was_begun: bool = True
+    """A hand-over that was begun is ended, also when the one that asked has taken its request back."""
     touch: bool = True
     """A writer busy with its last commit changes HEAD's generation meanwhile."""
     forced_claim: bool = True

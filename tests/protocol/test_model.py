@@ -102,6 +102,12 @@ STUCK = (
         "A alone never becomes the writer",
     ),
     Broken(
+        "stays closed when the one that asked has gone",
+        Rules(end_what_was_begun=False),
+        "A alone never becomes the writer",
+        Bounds(ends=1),
+    ),
+    Broken(
         "does not recognise its own claim later",
         Rules(own_claim_found=False),
         "A alone never becomes the writer",
@@ -161,7 +167,7 @@ def test_any_live_instance_can_become_the_writer_alone() -> None:
 @pytest.mark.parametrize("broken", STUCK, ids=lambda broken: broken.name)
 def test_each_rule_of_progress_is_needed(broken: Broken) -> None:
     """With one rule of progress dropped the search finds the world from which no writer comes."""
-    bounds = Bounds(writes=0, lost_replies=broken.bounds.lost_replies)
+    bounds = Bounds(writes=0, lost_replies=broken.bounds.lost_replies, ends=broken.bounds.ends)
     result = told(broken.name, searched_for_progress(model, broken.rules, bounds))
 
     assert broken.fault == result.fault

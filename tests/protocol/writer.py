@@ -60,6 +60,8 @@ def _serving(one: Instance, view: Head, *, asked: bool, rules: Rules) -> Iterato
 
 def _closing(one: Instance, view: Head, rules: Rules) -> Iterator[Move]:
     """Yield the steps of a writer on its way to its last commit."""
+    if view.asker == NOBODY and not one.leaving and not rules.end_what_was_begun:
+        return
     can_swap = one.call is None and (one.current or not rules.compare_and_swap)
     if one.capture is None and (one.write is None or rules.drain != "wait"):
         late = one.write

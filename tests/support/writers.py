@@ -39,7 +39,7 @@ class ScriptedBackups:
         self.taken: list[tuple[float, Base, Position, bool]] = []
         self.running = 0
 
-    async def take(self, base: Base, position: Position, *, must: bool) -> Taken:
+    async def take(self, base: Base, position: Position, *, must: bool, settles: bool = False) -> Taken:  # noqa: ARG002
         """Take one, of what is written at its beginning."""
         assert self.running == 0
         self.running += 1
