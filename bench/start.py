@@ -39,7 +39,8 @@ def measure(stage: Stage) -> Subject:
             time.sleep(_IDLE_SECONDS)
             after = process.cpu_times()
             # Sums of hundredths: nothing at all may come out as a little less.
-            cores.append(max(100 * (after.user + after.system - before.user - before.system) / _IDLE_SECONDS, 0.0))
+            used = after.user + after.system - before.user - before.system
+            cores.append(max(round(100 * used / _IDLE_SECONDS, 3), 0.0))
         resident = process.memory_info().rss / 1e6
     return Subject(
         "start",

@@ -1,14 +1,13 @@
 """The writer's work: what is unsaved, when it is saved, and the commit of it.
 
-Owns the schedule of backups and the sequence take → commit, one at a time. Whether this instance is the writer is
-`runtime.lineage`'s to say.
+Owns the sequence take → commit, one at a time, and what follows a failure. When a backup is due is `runtime.schedule`'s
+to say, whether this instance is the writer `runtime.lineage`'s.
 """
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,6 +21,7 @@ from runtime.journal.replay import Replayed
 from runtime.journal.writer import Journal, Load
 from runtime.lineage import Lineage
 from runtime.logs import get_logger
+from runtime.schedule import Schedule
 from runtime.settings import Settings
 
 log = get_logger()
@@ -68,22 +68,20 @@ class Writing:
         self.history = History()
         self.last_error: str | None = None
         self.failures = 0
-        self.unsaved_since: float | None = None
         self._settings = settings
         self._gate = gate
         self._lineage = lineage
         self._backups = backups
         self._journal = journal
         self._lock = asyncio.Lock()
-        self._wake = asyncio.Event()
         self._pending: Taken | None = None
         self._saving: asyncio.Task[object] | None = None
         self._skipped: tuple[str, ...] = ()
         self.estimate = Estimate()
         self._in_base = self._recorded
-        self._replay_is_long = asyncio.Event()
         self._epoch: int | None = None
-        gate.on_write = self._on_write
+        self.schedule = Schedule(settings, gate, is_long_to_replay=self._is_long_to_replay)
+        gate.on_write = self.schedule.written
 
     @property
     def unsaved_count(self) -> int:
@@ -116,11 +114,11 @@ class Writing:
         if replayed is not None:
             self.estimate.learn(replayed)
             self._in_base -= Load(replayed.records_done, replayed.bytes)
-        self.unsaved_since = None
+        self.schedule.saved(left_since=None)
         self._pending = None
         self._skipped = skipped
         if skipped or self.unsaved_count:
-            self._on_write()
+            self.schedule.written()
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[Callable[[], Awaitable[None]]]:
@@ -143,7 +141,7 @@ class Writing:
     def start_over(self) -> None:
         """Save everything anew, soon: the newest backup turned out damaged, and the engine has it all."""
         self.base = replace(self.base, manifest=None)
-        self._on_write()
+        self.schedule.written()
 
     async def save(self, reason: str, *, clean: bool = False, must: bool = False) -> Saved:
         """Take a backup and commit it; with `clean` also let the lineage go.
@@ -162,7 +160,7 @@ class Writing:
             raise NotTheWriter("this instance is not the writer")
         self._saving = asyncio.current_task()
         started = asyncio.get_running_loop().time()
-        oldest = started if self.unsaved_since is None else self.unsaved_since
+        oldest = started if self.schedule.unsaved_since is None else self.schedule.unsaved_since
         try:
             await self._finish_pending()
             taken, name = await self._take_and_commit(reason, clean=clean, must=must, settles=settles)
@@ -183,6 +181,7 @@ class Writing:
         )
         if name is not None:
             self.last = saved
+            self.schedule.took(saved.seconds)
             self.history.add(
                 Done(
                     name,
@@ -208,18 +207,18 @@ class Writing:
         retry = _FIRST_RETRY_SECONDS
         busy = _BUSY_SECONDS
         while True:
-            await self._until_due()
+            await self.schedule.until_due()
             pause = 0.0
             try:
                 # Writes that never all end at once must not put a backup off for ever. With a journal they may: it
                 # holds them, and a backup in the middle of one would not know whether it has it.
-                await self.save("change", must=self._is_overdue() and self._journal is None)
+                await self.save("change", must=self.schedule.is_overdue() and self._journal is None)
             except Busy:
                 pause = busy
                 if self._journal is not None:  # nothing is lost meanwhile; else the promised age would be broken
                     busy = min(busy * 2, _LONGEST_RETRY_SECONDS)
             except NotTheWriter:
-                self._wake.clear()
+                self.schedule.rest()
             except (StoreError, EngineError, IntegrityError):
                 pause = retry
                 retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
@@ -248,7 +247,7 @@ class Writing:
             if clean:
                 await self._lineage.release()
         # What was written since the barrier is at most this old.
-        self.unsaved_since = began if self.unsaved_count else None
+        self.schedule.saved(left_since=began if self.unsaved_count else None)
         return taken, name
 
     async def _finish_pending(self) -> None:
@@ -261,42 +260,8 @@ class Writing:
         self._pending = None
         self._skipped = ()
 
-    def _on_write(self) -> None:
-        if self.unsaved_since is None:
-            self.unsaved_since = asyncio.get_running_loop().time()
-        self._wake.set()
-        if self._is_long_to_replay():
-            self._replay_is_long.set()
-
-    async def _until_due(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._wake.wait()
-            if self.unsaved_since is None:
-                self._wake.clear()
-                continue
-            quiet_at = self._gate.last_write_at + self._settings.backup_quiet_seconds
-            wait = min(quiet_at, self.unsaved_since + self._start_within()) - loop.time()
-            if wait <= 0 or self._is_long_to_replay():
-                return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._replay_is_long.wait(), wait)
-
-            self._replay_is_long.clear()
-
     def _is_long_to_replay(self) -> bool:
         return self._journal is not None and self.replay_seconds >= self._settings.replay_target_seconds
-
-    def _is_overdue(self) -> bool:
-        """Whether waiting for a better moment would break the promised age."""
-        waited = asyncio.get_running_loop().time() - (math.inf if self.unsaved_since is None else self.unsaved_since)
-        return waited >= self._start_within()
-
-    def _start_within(self) -> float:
-        """Return how long after the first unsaved write a backup must start to be committed in time."""
-        age = self._settings.backup_max_age_seconds
-        takes = 2 * self.last.seconds if self.last else 0.0
-        return age - min(age / 2, takes + age / 10)
 
     def _failed(self, error: RuntimeFailure) -> None:
         self.failures += 1

@@ -136,7 +136,7 @@ def lag_seconds(instance: Instance) -> float | None:
 
 def unsaved_age(instance: Instance) -> float | None:
     """Return how old the oldest unsaved write is, in seconds; None when all are saved."""
-    since = instance.writing.unsaved_since
+    since = instance.writing.schedule.unsaved_since
     if since is None or not instance.lineage.is_writer:
         return None
     return asyncio.get_running_loop().time() - since

@@ -21,7 +21,7 @@ def test_a_backup_follows_the_last_write() -> None:
             await stage.write()
         await stage.until(1000)
         assert stage.times == [7 + QUIET]
-        assert stage.writing.unsaved_since is None
+        assert stage.writing.schedule.unsaved_since is None
         assert stage.writing.unsaved_count == 0
         await stage.write()
         await stage.until(2000)
@@ -131,7 +131,7 @@ def test_one_that_is_not_the_writer_waits_for_the_next_write() -> None:
         await other.claim(state)
         await stage.until(1000)
         assert stage.times == [5]
-        assert not stage.writing._wake.is_set()
+        assert stage.writing.schedule.is_resting
         assert stage.writing.unsaved_count == 1
         assert stage.writing.failures == 0
         assert stage.head().seq == 0
@@ -149,7 +149,7 @@ def test_writes_during_a_backup_are_for_the_next() -> None:
         await stage.until(7)
         await stage.write()
         await stage.until(9.5)
-        assert (stage.writing.unsaved_count, stage.writing.unsaved_since) == (1, 5.0)
+        assert (stage.writing.unsaved_count, stage.writing.schedule.unsaved_since) == (1, 5.0)
         await stage.until(100)
         assert stage.times == [5, 12]
         assert stage.writing.unsaved_count == 0

@@ -13,7 +13,7 @@ from tests.support.load import Load
 from tests.support.workload import holdings, make, numbers, of, put, put_numbers
 
 NEVER_BY_ITSELF = {"BACKUP_QUIET_SECONDS": "60", "BACKUP_MAX_AGE_SECONDS": "60"}
-COLLECTIONS = int(os.environ.get("MANY_COLLECTIONS", "60"))
+COLLECTIONS = int(os.environ.get("MANY_COLLECTIONS", "24"))
 PATIENT = {"HANDOVER_TIMEOUT_SECONDS": "30"}
 
 

@@ -13,7 +13,7 @@ from tests.support.load import REGISTER, Load
 from tests.support.oracle import Oracle
 from tests.support.workload import make, points_of
 
-CYCLES = int(os.environ.get("SOAK_CYCLES", "10"))
+CYCLES = int(os.environ.get("SOAK_CYCLES", "5"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 # On a machine that does other things too.
 _START_SECONDS = 180.0
