@@ -46,9 +46,12 @@ demo: $(VENV)/.base haproxy ## write, kill, start on an empty disk, compare (ENG
 drill: $(VENV)/.base haproxy ## restore the newest backup elsewhere and compare (BACKUP_URL=… for a bucket of yours)
 	@$(BIN)/python -m local.drill
 
+# Most tests wait for processes half of their time: one more than there are processors of a small machine.
+TEST_WORKERS ?= 3
+
 .PHONY: test
 test: setup ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… for another run of chance)

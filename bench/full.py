@@ -54,7 +54,7 @@ def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]
     if kind.name == "dense":
         ways["raw"] = lambda: copies.raw(size, spool / "raw")
         ways["memory"] = lambda: copies.into_memory(engine.storage)
-    for _, order in stage.in_turns(ways, collections=len(kind.collections)):
+    for _, order in stage.in_turns(ways):
         for way in order:
             os.sync()
             found.setdefault(way, []).append(ways[way]())

@@ -73,7 +73,7 @@ def _in_turns(
         "cp": copy_and_start,
     }
     found: dict[str, list[float]] = {}
-    for _, order in stage.in_turns((way for way in ways if way not in without), collections=len(data.collections)):
+    for _, order in stage.in_turns(way for way in ways if way not in without):
         for way in order:
             folder = stage.new_folder(way)
             if cold:

@@ -31,8 +31,6 @@ ON_DEMAND = {
 }
 
 _LINKED_FROM = 1024 * 1024
-# Qdrant's snapshot of a collection has 70 MB, however small the collection is: 200 of them are 14 GB each time.
-_REPEATED_COLLECTIONS = 50
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -71,13 +69,10 @@ class Stage:
         made.mkdir()
         return made
 
-    def in_turns(self, what: Iterable[T], *, collections: int = 1) -> Iterator[tuple[int, list[T]]]:
-        """Yield the number of each repetition and the order in which to measure: it turns round each time.
-
-        With very many collections there is one repetition.
-        """
+    def in_turns(self, what: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+        """Yield the number of each repetition and the order in which to measure: it turns round each time."""
         order = list(what)
-        for number in range(1 if collections > _REPEATED_COLLECTIONS else self.sizes.repetitions):
+        for number in range(self.sizes.repetitions):
             yield number, order if number % 2 else order[::-1]
 
     def instance(

@@ -40,7 +40,7 @@ def measure(stage: Stage) -> Subject:
             after = process.cpu_times()
             # Sums of hundredths: nothing at all may come out as a little less.
             used = after.user + after.system - before.user - before.system
-            cores.append(max(round(100 * used / _IDLE_SECONDS, 3), 0.0))
+            cores.append(max(0.0, round(100 * used / _IDLE_SECONDS, 3)))
         resident = process.memory_info().rss / 1e6
     return Subject(
         "start",
