@@ -48,7 +48,7 @@ def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]
 
     ways: dict[str, Callable[[], float]] = {
         "ours": back_up_ours,
-        "stock": back_up_stock,
+        **({"stock": back_up_stock} if kind.is_for_stock else {}),
         "stream": lambda: ours.read_into_nothing(engine.rest, kind.collections),
     }
     if kind.name == "dense":
@@ -59,17 +59,21 @@ def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]
             os.sync()
             found.setdefault(way, []).append(ways[way]())
     mine, said = found["ours"], f"{kind.said} ({size / 1e6:.0f} MB)"
-    figures = [
-        figure(f"full.{kind.name}.time/stock", f"{said}: time / stock way", RATIO, ratios(mine, found["stock"])),
-        figure(
-            f"full.{kind.name}.bytes/stock",
-            "  bytes moved / stock way",
-            RATIO,
-            ratios(moved["ours"], moved["stock"]),
-        ),
+    figures = []
+    if kind.is_for_stock:
+        figures = [
+            figure(f"full.{kind.name}.time/stock", f"{said}: time / stock way", RATIO, ratios(mine, found["stock"])),
+            figure(
+                f"full.{kind.name}.bytes/stock",
+                f"{said}: bytes moved / stock way",
+                RATIO,
+                ratios(moved["ours"], moved["stock"]),
+            ),
+        ]
+    figures += [
         figure(
             f"full.{kind.name}.time/stream",
-            "  time / reading Qdrant's streams into nothing",
+            f"{said}: time / reading Qdrant's streams into nothing",
             RATIO,
             ratios(mine, found["stream"]),
         ),
