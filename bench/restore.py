@@ -44,7 +44,7 @@ def measure(stage: Stage) -> Subject:
 def _kind(stage: Stage, kind: Workload) -> Figure:
     """Measure another kind of data, against the stock way where that can be."""
     said = f"{kind.said}: to the first correct answer"
-    if not kind.is_for_stock:
+    if kind.is_too_many:
         found, _ = _in_turns(stage, kind, stock.in_folder(stage.new_folder("kept")), cold=False, only=("ours",))
         return figure(f"restore.{kind.name}.seconds", said, "s", found["ours"])
     found, _ = _in_turns(stage, kind, _stock_snapshots(stage, kind), cold=False, only=("ours", "stock"))
