@@ -4,7 +4,7 @@ Owns the wiring and the commit as a writer does it: packs, manifest, HEAD.
 """
 
 import asyncio
-import http.client
+import socket
 import time
 from pathlib import Path
 
@@ -54,16 +54,24 @@ async def _full_backup(engine: EngineAlone, url: str, emulator: str | None) -> M
 
 
 def read_into_nothing(port: int, collections: tuple[str, ...]) -> float:
-    """Read a full stream of each collection, one after the other; returns the seconds."""
+    """Read a full stream of each collection, one after the other; returns the seconds.
+
+    From the socket, whatever it carries: Python's HTTP client takes longer over Qdrant's chunks than Qdrant does.
+    """
     started = time.monotonic()
+    piece = bytearray(_PIECE)
     for name in collections:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        path = f"/collections/{name}/shards/0/snapshot/partial/create"
-        connection.request("POST", path, "{}", {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        while response.read(_PIECE):
-            pass
-        connection.close()
+        head = (
+            f"POST /collections/{name}/shards/0/snapshot/partial/create HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+        )
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+            connection.sendall(head.encode())
+            begun = connection.recv(_PIECE)
+            if not begun.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(f"Qdrant streams nothing of {name}: {begun[:100]!r}")
+            while connection.recv_into(piece):
+                pass
     return time.monotonic() - started
 
 
