@@ -31,7 +31,7 @@ def measure(stage: Stage) -> Subject:
     parts: dict[str, list[Parts]] = {}
     kept = _stock_snapshots(stage, large)
     for cache in ("warm", "cold"):
-        found, parts[cache] = _in_turns(stage, large, kept, cold=cache == "cold")
+        found, parts[cache] = _in_turns(stage, large, kept, cold=cache == "cold", copies_too=True)
         figures += _figures(cache, found, parts[cache])
     figures += _disk(stage, large, kept)
     for kind in workloads.kinds(sizes):
@@ -45,14 +45,14 @@ def _kind(stage: Stage, kind: Workload) -> Figure:
     """Measure another kind of data, against the stock way where that can be."""
     said = f"{kind.said}: to the first correct answer"
     if kind.is_too_many:
-        found, _ = _in_turns(stage, kind, stock.in_folder(stage.new_folder("kept")), cold=False, only=("ours",))
+        found, _ = _in_turns(stage, kind, None, cold=False)
         return figure(f"restore.{kind.name}.seconds", said, "s", found["ours"])
-    found, _ = _in_turns(stage, kind, _stock_snapshots(stage, kind), cold=False, only=("ours", "stock"))
+    found, _ = _in_turns(stage, kind, _stock_snapshots(stage, kind), cold=False)
     return figure(f"restore.{kind.name}/stock", f"{said} / stock way", RATIO, ratios(found["ours"], found["stock"]))
 
 
 def _in_turns(
-    stage: Stage, data: Workload, kept: Kept, *, cold: bool, only: tuple[str, ...] = ("ours", "stock", "cp")
+    stage: Stage, data: Workload, kept: Kept | None, *, cold: bool, copies_too: bool = False
 ) -> tuple[dict[str, list[float]], list[Parts]]:
     seed = stage.seed(data)
     parts: list[Parts] = []
@@ -68,13 +68,13 @@ def _in_turns(
         started.append(start)
         return copied
 
-    ways: dict[str, Callable[[Path], float]] = {
-        "ours": restore_ours,
-        "stock": lambda folder: _stock(stage, data, kept, folder),
-        "cp": copy_and_start,
-    }
+    ways: dict[str, Callable[[Path], float]] = {"ours": restore_ours}
+    if kept is not None:
+        ways["stock"] = lambda folder: _stock(stage, data, kept, folder)
+    if copies_too:
+        ways["cp"] = copy_and_start
     found: dict[str, list[float]] = {}
-    for _, order in stage.in_turns(way for way in ways if way in only):
+    for _, order in stage.in_turns(ways):
         for way in order:
             folder = stage.new_folder(way)
             if cold:

@@ -21,7 +21,7 @@ class JournalingBackups(ScriptedBackups):
 
     journal: Journal
 
-    async def take(self, base: Base, position: Position, *, must: bool, settles: bool = False) -> Taken:  # noqa: ARG002
+    async def take(self, base: Base, position: Position, *, must: bool, settles: bool = False) -> Taken:  # noqa: ARG002 - as the real one
         """Take one."""
         taken = await super().take(base, position, must=must)
         assert taken.manifest is not None

@@ -39,7 +39,7 @@ class ScriptedBackups:
         self.taken: list[tuple[float, Base, Position, bool]] = []
         self.running = 0
 
-    async def take(self, base: Base, position: Position, *, must: bool, settles: bool = False) -> Taken:  # noqa: ARG002
+    async def take(self, base: Base, position: Position, *, must: bool, settles: bool = False) -> Taken:  # noqa: ARG002 - as the real one
         """Take one, of what is written at its beginning."""
         assert self.running == 0
         self.running += 1
