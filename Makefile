@@ -113,7 +113,7 @@ bench: $(VENV)/.base haproxy ## measure everything and write docs/benchmarks.md 
 	@$(BIN)/python -m bench $(ONLY) $(if $(QUICK),--sizes quick) $(if $(ONLY)$(QUICK),,--page docs/benchmarks.md)
 
 .PHONY: bench-check
-bench-check: $(VENV)/.base haproxy ## compare the ratios of a short run with what they were (two minutes)
+bench-check: $(VENV)/.base haproxy ## compare the ratios of a short run with what they were (some minutes)
 	@$(BIN)/python -m bench --check
 
 IMAGE ?= qdrant-cloud-run

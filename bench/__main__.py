@@ -37,7 +37,7 @@ _SUBJECTS = (
     "journal",
     "sync",
 )
-# What the guard measures: the figures that mistakes move, in two minutes.
+# What the guard measures: the figures that mistakes move, in some minutes.
 _GUARDED = ("restore", "full", "increments", "edge")
 _SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 

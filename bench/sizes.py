@@ -33,11 +33,11 @@ FULL: Final = Sizes(
     growth=(20_000, 100_000, 200_000),
 )
 
-# Large enough that moving data is most of it, small enough that all ratios of it take two minutes.
+# Large enough that moving data is most of it, small enough that all ratios of it take some minutes.
 QUICK: Final = Sizes(
     large=20_000,
     small=5_000,
-    collections=20,
+    collections=5,
     unsaved=10_000,
     repetitions=3,
     round_seconds=0.5,
