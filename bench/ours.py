@@ -56,7 +56,7 @@ async def _full_backup(engine: EngineAlone, url: str, emulator: str | None) -> M
 def read_into_nothing(port: int, collections: tuple[str, ...]) -> float:
     """Read a full stream of each collection, one after the other; returns the seconds.
 
-    From the socket, whatever it carries: Python's HTTP client takes longer over Qdrant's chunks than Qdrant does.
+    From the socket, whatever it carries, so that no HTTP client counts.
     """
     started = time.monotonic()
     piece = bytearray(_PIECE)
