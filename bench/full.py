@@ -5,9 +5,10 @@ Measures time and bytes in turns on one engine, and, apart from that, the disk i
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bench import copies, disk, ours, stock, workloads
+from bench.processors import on_one_processor
 from bench.report import RATIO, Figure, Subject, figure, ratios
 from bench.stage import EngineAlone, Stage
 from bench.workloads import Workload
@@ -18,14 +19,14 @@ def measure(stage: Stage) -> Subject:
     sizes = stage.sizes
     figures: list[Figure] = []
     for kind in (workloads.dense(sizes.large), *workloads.kinds(sizes)):
-        if kind.is_too_many:
-            continue
-        tree = shutil.copytree(stage.seed(kind).tree, stage.new_folder("tree") / "storage")
-        with stage.engine_alone(tree) as engine:
+        with stage.engine_on(kind) as engine:
             figures += _measured(stage, engine, kind)
             figures += _disk(stage, engine, kind) if kind.name == "dense" else []
-        shutil.rmtree(tree.parent)
-    return Subject("full", "A full backup", "an engine alone; into a folder, with its syncs", figures)
+    said = (
+        "an engine alone; into a folder, with its syncs; what is compared with reading into nothing runs, as that, "
+        "with the engine on one processor"
+    )
+    return Subject("full", "A full backup", said, figures)
 
 
 def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]:
@@ -48,18 +49,15 @@ def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]
         shutil.rmtree(folder)
         return done.seconds
 
-    ways: dict[str, Callable[[], float]] = {
-        "ours": back_up_ours,
-        "stock": back_up_stock,
-        "stream": lambda: ours.read_into_nothing(engine.rest, kind.collections),
-    }
+    ways: dict[str, Callable[[], float]] = {"ours": back_up_ours, "stock": back_up_stock}
     if kind.name == "dense":
         ways["raw"] = lambda: copies.raw(size, spool / "raw")
         ways["memory"] = lambda: copies.into_memory(engine.storage)
-    for _, order in stage.in_turns(ways):
-        for way in order:
-            os.sync()
-            found.setdefault(way, []).append(ways[way]())
+    _in_turns(stage, ways, found)
+    limits: dict[str, list[float]] = {}
+    with on_one_processor(engine.process.pid):
+        reading = {"ours": back_up_ours, "stream": lambda: ours.read_into_nothing(engine.rest, kind.collections)}
+        _in_turns(stage, reading, limits)
     mine, said = found["ours"], f"{kind.said} ({size / 1e6:.0f} MB)"
     figures = [
         figure(f"full.{kind.name}.time/stock", f"{said}: time / stock way", RATIO, ratios(mine, found["stock"])),
@@ -73,7 +71,7 @@ def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]
             f"full.{kind.name}.time/stream",
             "  time / reading Qdrant's streams into nothing",
             RATIO,
-            ratios(mine, found["stream"]),
+            ratios(limits["ours"], limits["stream"]),
         ),
         figure(f"full.{kind.name}.rate", "  of its data, per second", "MB/s", [size / 1e6 / one for one in mine]),
     ]
@@ -90,6 +88,13 @@ def _measured(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]
             ),
         ]
     return figures
+
+
+def _in_turns(stage: Stage, ways: Mapping[str, Callable[[], float]], found: dict[str, list[float]]) -> None:
+    for _, order in stage.in_turns(ways):
+        for way in order:
+            os.sync()
+            found.setdefault(way, []).append(ways[way]())
 
 
 def _disk(stage: Stage, engine: EngineAlone, kind: Workload) -> list[Figure]:

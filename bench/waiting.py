@@ -5,7 +5,7 @@ import http.client
 import time
 from collections.abc import Callable
 
-_POLL_SECONDS = 0.003
+_POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 120.0
 
 

@@ -23,9 +23,6 @@ _VOCABULARY = 30_000
 _CALM_LOOKS = 5
 _WORDS = random.Random(7).randbytes(1 << 20).hex()
 
-# Of 200 collections a turn would move 14 GB.
-_MOST_SAVED = 50
-
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -37,11 +34,6 @@ class Workload:
     collections: tuple[str, ...] = (points.COLLECTION,)
     config: dict[str, Any] = field(default_factory=lambda: {"vectors": _dense(points.DIMENSIONS)})
     encode: Encode = points.dense
-
-    @property
-    def is_too_many(self) -> bool:
-        """Whether saving it is not measured: Qdrant streams 70 MB of a collection, however small it is."""
-        return len(self.collections) > _MOST_SAVED
 
     def create(self, port: int) -> None:
         """Create its collections. Full segments become immutable, as they would be with an index."""

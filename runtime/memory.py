@@ -8,15 +8,26 @@ import contextlib
 import ctypes
 from typing import Final
 
-# mallopt's number for it, in malloc.h. By default it is eight for each processor.
+# mallopt's numbers for them, in malloc.h.
 _M_ARENA_MAX: Final = -8
+_M_MMAP_THRESHOLD: Final = -3
+# By default it is eight for each processor.
 _ARENAS: Final = 2
+# What is larger comes from the system and goes back to it at once. By default that size grows with what is freed, and
+# bodies that waited for the bucket leave holes that nothing fits into. Above the pieces of a MiB that are read one
+# after the other: those would be mapped anew each time.
+_LARGE_BYTES: Final = 1280 * 1024
 
 
-def share_arenas() -> None:
-    """Have all threads share two heaps; call it before there are threads. Without glibc nothing is done."""
+def keep_little() -> None:
+    """Have all threads share two heaps, and none keep what is large; call it before there are threads.
+
+    Without glibc nothing is done.
+    """
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_ARENA_MAX, _ARENAS)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def give_back() -> None:

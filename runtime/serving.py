@@ -25,7 +25,7 @@ def serve() -> int:
     """Run an instance to its end. Raises what made the start impossible."""
     settings = Settings.from_env(os.environ, serves=True)
     logs.configure(settings.log_level)
-    memory.share_arenas()
+    memory.keep_little()
     with imports.quick():
         import uvloop  # noqa: PLC0415
 
