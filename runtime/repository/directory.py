@@ -27,15 +27,31 @@ from runtime.errors import (
     StoreUnreachable,
 )
 from runtime.repository.checksums import RunningCrc32c
-from runtime.repository.directory_files import READ_BYTES, DirectoryFiles
+from runtime.repository.directory_files import DirectoryFiles
+from runtime.repository.read_ahead import ReadAhead
 from runtime.repository.store import ByteSink, ByteSource, ObjectInfo
-from runtime.repository.threads import Abort, StoreThreads
+from runtime.repository.threads import Abort, DaemonThreads, StoreThreads
 from runtime.write_size import WRITE_BYTES
 
 T = TypeVar("T")
 
 LIST_PAGE = 256
 THREADS = 8
+# The disk is to write while the source is read, not only in the end.
+SYNCED_BYTES = 64 << 20
+
+
+class _AtHand:
+    """A small object as what is written: one chunk."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.passed = RunningCrc32c()
+
+    def chunks(self) -> Iterator[tuple[memoryview, bool]]:
+        """Yield the chunk, which is the last."""
+        self.passed.update(self._data)
+        yield memoryview(self._data), True
 
 
 class DirectoryStore:
@@ -44,6 +60,7 @@ class DirectoryStore:
     def __init__(self, root: Path, *, deadline_seconds: float = 20.0) -> None:
         self._files = DirectoryFiles(root.absolute(), lock_seconds=deadline_seconds)
         self._threads = StoreThreads("directory-store", THREADS)
+        self._readers = DaemonThreads("directory-read-ahead", THREADS)
         # A wait for the lock must end with its own, better explained, error.
         self._seconds = 2 * deadline_seconds
 
@@ -72,15 +89,20 @@ class DirectoryStore:
 
     async def write_new(self, name: str, data: bytes) -> ObjectInfo:
         """Create a small object (see Store)."""
-        return await self._threads.stream(lambda abort: self._create(name, _Once(data), abort))
+        return await self._threads.stream(lambda abort: self._create(name, _AtHand(data), abort))
 
     async def swap(self, name: str, data: bytes, generation: int) -> ObjectInfo:
         """Replace that generation (see Store). What it raises is certain here: no reply can be lost."""
-        return await self._threads.stream(lambda abort: self._write(name, _Once(data), generation, abort))
+        return await self._threads.stream(lambda abort: self._write(name, _AtHand(data), generation, abort))
 
     async def upload(self, name: str, source: ByteSource) -> ObjectInfo:
-        """Create an object from a stream (see Store): one buffer in memory, one pass over the bytes."""
-        return await self._threads.stream(lambda abort: self._create(name, source, abort))
+        """Create an object from a stream (see Store): two buffers in memory, one pass over the bytes."""
+
+        def run(abort: Abort) -> ObjectInfo:
+            with ReadAhead(source, abort, self._readers) as ahead:
+                return self._create(name, ahead, abort)
+
+        return await self._threads.stream(run)
 
     async def download(self, name: str, offset: int, length: int, sink: ByteSink) -> None:
         """Deliver a range (see Store). The sink gets one reused buffer and must not keep it."""
@@ -100,6 +122,7 @@ class DirectoryStore:
     async def close(self) -> None:
         """Let go of the threads."""
         self._threads.close()
+        self._readers.close()
 
     async def _call(self, call: Callable[[], T]) -> T:
         def run(_: Abort) -> T:
@@ -108,34 +131,34 @@ class DirectoryStore:
 
         return await self._threads.run(run, seconds=self._seconds, what=str(self))
 
-    def _create(self, name: str, source: ByteSource, abort: Abort) -> ObjectInfo:
-        passed = RunningCrc32c()
+    def _create(self, name: str, content: ReadAhead | _AtHand, abort: Abort) -> ObjectInfo:
         try:
-            return self._write(name, source, 0, abort, passed)
+            return self._write(name, content, 0, abort)
         except PreconditionFailed:
             with self._explained():
                 there = self._files.info(name)
-            if (there.size, there.crc32c) == (passed.size, passed.encoded()):
+            if (there.size, there.crc32c) == (content.passed.size, content.passed.encoded()):
                 return there
             raise AlreadyExists(f"{name!r} is in {self} already, with other content") from None
 
-    def _write(
-        self, name: str, source: ByteSource, expected: int, abort: Abort, passed: RunningCrc32c | None = None
-    ) -> ObjectInfo:
-        passed = passed or RunningCrc32c()
+    def _write(self, name: str, content: ReadAhead | _AtHand, expected: int, abort: Abort) -> ObjectInfo:
+        unsynced = 0
         with contextlib.ExitStack() as stack:
             with self._explained():
                 self._files.path(name)
                 temporary = stack.enter_context(self._files.temporary())
             # Not explained: what the source raises is the caller's own and passes unchanged.
-            while data := source.read(READ_BYTES):
+            for chunk, _ in content.chunks():
                 abort.check()
-                passed.update(data)
                 with self._explained():
-                    write_all(temporary[0], data)
+                    write_all(temporary[0], chunk)
+                    unsynced += len(chunk)
+                    if unsynced >= SYNCED_BYTES:
+                        os.fdatasync(temporary[0])
+                        unsynced = 0
             abort.check()
             with self._explained():
-                return self._files.publish(temporary, name, passed.encoded(), expected)
+                return self._files.publish(temporary, name, content.passed.encoded(), expected)
 
     def _deliver(self, name: str, offset: int, length: int, sink: ByteSink, abort: Abort) -> None:
         with contextlib.ExitStack() as stack:
@@ -172,18 +195,7 @@ class DirectoryStore:
             raise StoreUnreachable(reason, hint="Look at the disk and the path") from error
 
 
-class _Once:
-    """A small object as a source."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, size: int) -> bytes:
-        data, self._data = self._data[:size], self._data[size:]
-        return data
-
-
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
     """Write all of it: one call may take less, near a full disk or a limit."""
     view = memoryview(data)
     while view:

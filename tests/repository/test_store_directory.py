@@ -1,6 +1,7 @@
 import fcntl
 import io
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import IntegrityError, PreconditionFailed, StoreDenied, StoreUnreachable
-from runtime.repository.directory import DirectoryStore
+from runtime.repository.checksums import crc32c_of
+from runtime.repository.directory import SYNCED_BYTES, DirectoryStore
 from tests.repository.conftest import Run
-from tests.support.sources import HeldSource
+from tests.support.sources import DribblingSource, HeldSource
 
 REPOSITORY = Path(__file__).parents[2]
 WRITERS = 8
@@ -134,6 +136,14 @@ def test_a_living_upload_is_not_cleared_away(run: Run, store: DirectoryStore) ->
         assert (await task).size == (3 << 20) + 1
 
     run(write_meanwhile())
+
+
+def test_an_upload_that_is_synced_on_its_way_is_whole(run: Run, root: Path, store: DirectoryStore) -> None:
+    """Larger than what is written between two syncs, in pieces that fit no buffer: every byte is where it was."""
+    data = random.Random(5).randbytes(1 << 20) * (SYNCED_BYTES // (1 << 20) + 3) + b"the end"
+    info = run(store.upload("packs/p", DribblingSource(data, 700_001)))
+    assert (root / "packs/p").read_bytes() == data
+    assert (info.size, info.crc32c) == (len(data), crc32c_of(data))
 
 
 def test_a_missing_directory_is_denied_and_not_empty(run: Run, tmp_path: Path) -> None:
