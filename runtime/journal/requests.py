@@ -13,7 +13,7 @@ from runtime.edge.effects import Effect
 from runtime.journal.order import Entry
 
 MOST_JOINED: Final = 256
-MOST_JOINED_BYTES: Final = 4 * 1024 * 1024
+MOST_JOINED_BYTES: Final = int(0.25 * 1024 * 1024)
 # What each route's body is called as an operation of `points/batch`.
 _OPERATIONS: Final = {
     ("PUT", "points"): "upsert",
