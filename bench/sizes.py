@@ -30,7 +30,7 @@ FULL: Final = Sizes(
     repetitions=5,
     round_seconds=1.0,
     connections=(1, 4, 16),
-    growth=(20_000, 100_000, 200_000),
+    growth=(50_000, 150_000, 400_000),
 )
 
 # Large enough that moving data is most of it, small enough that all ratios of it take some minutes.
