@@ -139,7 +139,6 @@ SAFE_WITHOUT = (
         pytest.param(Bounds(lost_replies=1, crashes=1, ends=1), id="all faults, all of it", marks=deep),
         pytest.param(Bounds(writes=2), id="two writes, all of it", marks=deep),
         pytest.param(Bounds(epochs=3), id="three epochs, all of it", marks=deep),
-        pytest.param(Bounds(writes=2, epochs=3), id="two writes, three epochs", marks=deep),
         pytest.param(Bounds(instances=3, standbys=1, states=10**6), id="a million of three instances", marks=deep),
     ],
 )
