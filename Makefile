@@ -62,7 +62,7 @@ crash-points: $(VENV)/.base ## a crash or a fault at every store operation, all 
 	@CRASH_POINTS=all $(BIN)/python -m pytest -s tests/crash_points/test_crash_points.py
 
 .PHONY: models
-models: $(VENV)/.base ## search the models of the protocol and the journal far (some ten minutes)
+models: $(VENV)/.base ## search the models of the protocol and the journal far (some seven minutes)
 	@$(BIN)/python -m pytest -s -m deep tests/protocol tests/journal_protocol
 
 .PHONY: sync-kills
