@@ -61,6 +61,10 @@ soak: $(VENV)/.base haproxy ## kill and start again CYCLES times (SOAK_SEED=… 
 crash-points: $(VENV)/.base ## a crash or a fault at every store operation, all of them (some ten minutes)
 	@CRASH_POINTS=all $(BIN)/python -m pytest -s tests/crash_points/test_crash_points.py
 
+.PHONY: models
+models: $(VENV)/.base ## search the models of the protocol and the journal far (some seven minutes)
+	@$(BIN)/python -m pytest -s -m deep tests/protocol tests/journal_protocol
+
 .PHONY: sync-kills
 sync-kills: $(VENV)/.base ## kill a sync at many moments and go on (KILLS=…, SYNC_SEED=… for another run of chance)
 	@SYNC_KILLS=$(or $(KILLS),20) $(BIN)/python -m pytest --timeout 900 tests/sync -k "kill or large"

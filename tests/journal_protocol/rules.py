@@ -64,4 +64,6 @@ class Bounds:
     unheard: int = 0
     prunes: int = 0
     dependent: bool = True
+    fewer_orders: bool = False
+    """Leave out orders of steps that lead to no other faults: see `reduction`."""
     states: int = 10**7

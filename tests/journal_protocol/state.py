@@ -9,6 +9,7 @@ Hearing of a success needs none either: what is in the journal stays, so hearing
 from typing import NamedTuple
 
 NO_SEAL = -1
+NOBODY = -1
 
 Content = tuple[int, ...]
 """What an engine holds: the numbers of the writes in it, in the order of their application."""

@@ -21,8 +21,8 @@ def writer_steps(world: World, who: int, one: Instance, rules: Rules, bounds: Bo
     if begun < bounds.writes:
         after = with_term(world, one.epoch, term._replace(applied=(*term.applied, begun)))
         yield Step(who, f"applies write {begun}", after)
-    yield from _queues(world, who, one.epoch, rules, bounds)
-    yield from _acknowledges(world, who, one.epoch, rules)
+    yield from queues(world, who, one.epoch, rules, bounds)
+    yield from acknowledges(world, who, one.epoch, rules)
     yield from _backs_up(world, who, one, engine, rules, bounds)
     if rules.leaves and (world.epoch != one.epoch or NO_SEAL < term.seal < len(term.queued)):
         clean = len(term.queued) == len(term.applied) == durable_until(term) and not _holds_opaque(world, one.epoch)
@@ -43,7 +43,7 @@ def with_term(world: World, epoch: int, term: Term) -> World:
     return world._replace(terms=(*terms[:epoch], term, *terms[epoch + 1 :]))
 
 
-def _queues(world: World, who: int, epoch: int, rules: Rules, bounds: Bounds) -> Iterator[Step[World]]:
+def queues(world: World, who: int, epoch: int, rules: Rules, bounds: Bounds) -> Iterator[Step[World]]:
     """Yield how the engine's answers come, each of which gives its write the next place in the journal."""
     term = world.terms[epoch]
     for write in _unqueued(world, term, rules):
@@ -91,7 +91,7 @@ def _is_backed_up(world: World, epoch: int, position: int) -> bool:
     return any(backup.epoch == epoch and backup.position > position for backup in world.backups)
 
 
-def _acknowledges(world: World, who: int, epoch: int, rules: Rules) -> Iterator[Step[World]]:
+def acknowledges(world: World, who: int, epoch: int, rules: Rules) -> Iterator[Step[World]]:
     """Yield which writes can be acknowledged."""
     term = world.terms[epoch]
     for position, (write, after) in enumerate(term.queued):

@@ -1,12 +1,13 @@
 """What every model's tests do: search it for a fault, or for a world from which no writer comes, and print that.
 
-Owns the depth that is asked for. `PROTOCOL_DEPTH=deep` searches further (minutes); `-s` prints the number of states
-and each way to a fault.
+Owns the depth that is asked for. `make models` searches further (minutes); `-s` prints how much was searched and each
+way to a fault.
 """
 
-import os
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol
 
 import pytest
@@ -14,8 +15,8 @@ import pytest
 from tests.protocol.progress import explore_progress
 from tests.protocol.search import Result, Step, explore
 
-DEEP = os.environ.get("PROTOCOL_DEPTH") == "deep"
-only_deep = pytest.mark.skipif(not DEEP, reason="PROTOCOL_DEPTH=deep searches this far")
+deep = (pytest.mark.deep, pytest.mark.timeout(1800))
+"""Marks what only `make models` runs."""
 
 
 class Model(Protocol):
@@ -27,6 +28,9 @@ class Model(Protocol):
     def steps(self, world: Any, rules: Any, bounds: Any) -> Iterable[Step[Any]]:
         """Yield every step possible in a world."""
 
+    def likeness(self, world: Any, /) -> int:
+        """Hash what counts of a world."""
+
     def lives(self, world: Any, who: int, /) -> bool:
         """Say whether an instance could become the writer."""
 
@@ -36,19 +40,23 @@ class Model(Protocol):
 
 def searched(model: Model, rules: Any, bounds: Any, opening: Iterable[str] = ()) -> Result:
     """Search a protocol for a broken invariant."""
+    began = monotonic()
     steps = partial(model.steps, rules=rules, bounds=bounds)
-    return explore(model.first_world(bounds), steps, bounds.states, opening)
+    result = explore(model.first_world(bounds), steps, bounds.states, opening, model.likeness)
+    return replace(result, seconds=monotonic() - began)
 
 
 def searched_for_progress(model: Model, rules: Any, bounds: Any) -> Result:
     """Search a protocol for a world from which no writer comes."""
-    return explore_progress(
+    began = monotonic()
+    result = explore_progress(
         model.first_world(bounds),
         partial(model.steps, rules=rules, bounds=bounds),
         bounds.instances,
         lives=model.lives,
         serves=partial(model.serves, bounds=bounds),
     )
+    return replace(result, seconds=monotonic() - began)
 
 
 def told(name: str, result: Result) -> Result:

@@ -158,6 +158,24 @@ def _older(one: Instance, rules: Rules) -> Instance:
     )
 
 
+def likeness(world: World) -> int:
+    """Hash what counts of a world: not that a write was answered which HEAD holds, nor what nobody will ask for."""
+    instances = world.instances if world.strays else tuple([_what_counts(one) for one in world.instances])
+    return hash(world._replace(instances=instances, answered=world.answered & ~world.head.saved))
+
+
+def _what_counts(one: Instance) -> Instance:
+    """Return an instance without two ages, as nothing it sent is on its way alone.
+
+    A writer's `seen` begins anew when its term ends; the answers to these two calls are no evidence, however old.
+    """
+    if one.seen and one.mode in {"writer", "closing"}:
+        one = one._replace(seen=0)
+    if one.call is not None and one.call.age and one.call.kind in {"request", "last commit"}:
+        one = one._replace(call=one.call._replace(age=0))
+    return one
+
+
 def lives(world: World, who: int) -> bool:
     """Say whether an instance is there, and not on its way out."""
     one = world.instances[who]

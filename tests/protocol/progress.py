@@ -3,12 +3,12 @@
 Owns the question of progress; broken invariants are `search`'s.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from tests.protocol.search import CLOCK, Origin, Result, Steps, trace
+from tests.protocol.search import CLOCK, Result, Steps, Ways
 
 World = TypeVar("World", bound=Hashable)
 Asked = Callable[[World, int], bool]
@@ -23,54 +23,61 @@ def explore_progress(
     Alone means that every other instance is frozen or dead for ever, and that no luck is needed: only the
     instance's own steps and the clock.
     """
-    graph = _graph(first, steps, instances)
-    for who, lists in enumerate(graph.backward):
-        good = [at for at, world in enumerate(graph.worlds) if serves(world, who)]
-        reached = _backward(good, lists)
-        for at, world in enumerate(graph.worlds):
-            if lives(world, who) and not reached[at]:
-                way = trace(graph.origins, at)
-                return Result(len(graph.worlds), f"{'ABCDE'[who]} alone never becomes the writer", way)
-    return Result(len(graph.worlds))
+    ways = Ways(first, steps)
+    numbers = {hash(first): 0}
+    waiting = deque([first])
+    everyone = range(instances)
+    edges = [_Edges() for _ in everyone]
+    living = [bytearray() for _ in everyone]
+    serving = [bytearray() for _ in everyone]
+    at = taken = 0
+    while waiting:
+        world = waiting.popleft()
+        for who in everyone:
+            living[who].append(lives(world, who))
+            serving[who].append(serves(world, who))
+        for which, step in enumerate(steps(world)):
+            taken += 1
+            to = numbers.setdefault(hash(step.world), len(ways))
+            if to == len(ways):
+                waiting.append(step.world)
+                ways.add(at, which)
+            if not step.unlucky:
+                for who in everyone if step.who == CLOCK else (step.who,):
+                    edges[who].add(at, to)
+        at += 1
+    for who in everyone:
+        reached = edges[who].before(serving[who])
+        for number in range(at):
+            if living[who][number] and not reached[number]:
+                return Result(at, taken, f"{'ABCDE'[who]} alone never becomes the writer", ways.trace(number))
+    return Result(at, taken)
 
 
-@dataclass(slots=True)
-class _Graph(Generic[World]):
-    """Every world; per instance, the worlds from which it or the clock steps into each."""
+class _Edges:
+    """One instance's steps, and the clock's, from world to world: for each world a chain of those that lead to it."""
 
-    worlds: list[World]
-    origins: list[Origin]
-    backward: list[list[list[int]]]
+    def __init__(self) -> None:
+        self._froms = array("l")
+        self._next = array("l")
+        self._newest: dict[int, int] = {}
 
+    def add(self, before: int, to: int) -> None:
+        """Note a step."""
+        self._next.append(self._newest.get(to, -1))
+        self._newest[to] = len(self._froms)
+        self._froms.append(before)
 
-def _graph(first: World, steps: Steps[World], instances: int) -> _Graph[World]:
-    """Visit every world and keep the steps that need no luck, backward."""
-    numbers = {first: 0}
-    graph = _Graph([first], [None], [[[]] for _ in range(instances)])
-    for at, world in enumerate(graph.worlds):  # grows while it is walked
-        for step in steps(world):
-            to = numbers.setdefault(step.world, len(graph.worlds))
-            if to == len(graph.worlds):
-                graph.worlds.append(step.world)
-                graph.origins.append((at, step.who, step.what))
-                for lists in graph.backward:
-                    lists.append([])
-            if step.unlucky:
-                continue
-            for who in range(instances) if step.who == CLOCK else (step.who,):
-                graph.backward[who][to].append(at)
-    return graph
-
-
-def _backward(good: list[int], lists: list[list[int]]) -> bytearray:
-    """Mark every world from which a good one can be reached."""
-    reached = bytearray(len(lists))
-    for at in good:
-        reached[at] = 1
-    queue = deque(good)
-    while queue:
-        for before in lists[queue.popleft()]:
-            if not reached[before]:
-                reached[before] = 1
-                queue.append(before)
-    return reached
+    def before(self, good: bytearray) -> bytearray:
+        """Mark every world from which a good one can be reached."""
+        reached = bytearray(good)
+        queue = deque(number for number, is_good in enumerate(good) if is_good)
+        while queue:
+            edge = self._newest.get(queue.popleft(), -1)
+            while edge >= 0:
+                before = self._froms[edge]
+                if not reached[before]:
+                    reached[before] = 1
+                    queue.append(before)
+                edge = self._next[edge]
+        return reached
