@@ -175,8 +175,9 @@ class Backups:
         manifest = compose(base, position, instant, shards, packs, version)
         # With a journal a new position is worth a manifest: nothing before it is done again at a start.
         advanced = instant.journal is not None and instant.written.total > base.written.total
+        is_news = bool(position.skipped) or base.leaves_behind or advanced or differs(manifest, base.manifest)
         return Taken(
-            manifest=manifest if position.skipped or advanced or differs(manifest, base.manifest) else None,
+            manifest=manifest if is_news else None,
             written=instant.written,
             looked_at=tuple(sorted(instant.captures)),
             streamed_bytes=streamed,

@@ -19,11 +19,15 @@ from runtime.repository.packs import PackSource
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What the engine holds at least: the newest manifest, its object name, and what was written by then."""
+    """What the engine holds at least: the newest manifest, its object name, and what was written by then.
+
+    `leaves_behind`: the lineage holds what the engine does not, as a person said; so even nothing has to be saved.
+    """
 
     manifest: Manifest | None
     name: str | None
     written: Written
+    leaves_behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ class Instance:
         elif start is Start.UNRESTORED:
             self.replica.opened_for_writes()
             await self.recovery.leave_behind()
-            self._open(self.gate.written())
+            self._open(self.gate.written(), leaves_behind=True)
             self.gate.refuse("nothing was restored, as told: that is being saved")
             await self.writing.save("start", must=True)
             self.gate.admit()
@@ -287,12 +287,12 @@ class Instance:
         if self._settings.instance_role == "auto":
             await self.lineage.create()
 
-    def _open(self, written: Written) -> None:
+    def _open(self, written: Written, *, leaves_behind: bool = False) -> None:
         choice = self.replica.placed.choice if self.replica.placed else Choice(None, None)
         # What was followed came to other files than the newest backup has, and what was placed may be pruned already.
         known = None if self.replica.followed else choice.manifest
         newest = self.lineage.seen.head.manifest if self.replica.followed and self.lineage.seen else choice.name
-        self.writing.begin(Base(known, newest, written), choice.skipped, self.recovery.progress)
+        self.writing.begin(Base(known, newest, written, leaves_behind), choice.skipped, self.recovery.progress)
         self._opened_at = asyncio.get_running_loop().time()
         self.fenced = False
         self._is_open = True

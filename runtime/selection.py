@@ -12,6 +12,7 @@ from runtime.errors import ConfigError, IntegrityError, NothingThere
 from runtime.logs import get_logger
 from runtime.repository.committed import committed
 from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalPosition
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import HeadState, Repository
 from runtime.settings import RestoreFallback, RestorePolicy
@@ -23,7 +24,7 @@ class Start(StrEnum):
     """How an instance starts."""
 
     NEW_LINEAGE = "new lineage"  # the bucket holds nothing of ours
-    EMPTY_LINEAGE = "empty lineage"  # a lineage without a backup yet
+    EMPTY_LINEAGE = "empty lineage"  # a lineage without a backup yet; its journal may hold writes
     RESTORED = "restored"
     UNRESTORED = "unrestored"  # a person said RESTORE_POLICY=never
 
@@ -44,26 +45,49 @@ class Choice:
 async def start(repository: Repository, policy: RestorePolicy, *, production: bool) -> tuple[Start, HeadState | None]:
     """Tell the starting points apart. Raises NothingThere, IntegrityError (HEAD missing), ConfigError, StoreError."""
     state = await repository.head()
-    if state is None and await repository.has_manifests():
-        raise IntegrityError(
-            f"{repository} holds backups but no HEAD",
-            hint="`python -m runtime repair` shows what it would rebuild HEAD from",
+    if state is None:
+        await _refuse_without_head(repository)
+    if policy == "required" and not await _holds_data(repository, state):
+        raise NothingThere(
+            f"No snapshot found to restore in {repository}, and RESTORE_POLICY is `required`",
+            hint="Check BACKUP_URL, or set RESTORE_POLICY=if-exists for a first start",
         )
-    if state is None or state.head.manifest is None:
-        if policy == "required":
-            raise NothingThere(
-                f"No snapshot found to restore in {repository}, and RESTORE_POLICY is `required`",
-                hint="Check BACKUP_URL, or set RESTORE_POLICY=if-exists for a first start",
-            )
-        return (Start.NEW_LINEAGE if state is None else Start.EMPTY_LINEAGE), state
-    if policy == "never":
+    if policy == "never" and await _holds_data(repository, state):
         if production:
             raise ConfigError(
                 f"RESTORE_POLICY is `never`, but {repository} holds data",
                 hint="Every rollout would start empty over it: use another prefix, or RESTORE_POLICY=if-exists",
             )
         return Start.UNRESTORED, state
-    return Start.RESTORED, state
+    if state is None:
+        return Start.NEW_LINEAGE, None
+    return (Start.EMPTY_LINEAGE if state.head.manifest is None else Start.RESTORED), state
+
+
+async def _refuse_without_head(repository: Repository) -> None:
+    if await repository.has_manifests():
+        raise IntegrityError(
+            f"{repository} holds backups but no HEAD",
+            hint="`python -m runtime repair` shows what it would rebuild HEAD from",
+        )
+    if await repository.journal_goes_on(0):
+        raise IntegrityError(
+            f"{repository} holds a journal but no HEAD",
+            hint="Object versioning may hold HEAD: copy its last version back. To begin anew, use another prefix",
+        )
+
+
+async def _holds_data(repository: Repository, state: HeadState | None) -> bool:
+    """Whether there is a backup, or writes that only the journal holds yet."""
+    if state is None:
+        return False
+    if state.head.manifest is not None:
+        return True
+    for epoch in range(1, state.head.epoch + 1):
+        async for n in repository.journal_after(JournalPosition(epoch, -1)):
+            if (await repository.journal_object(state.head.lineage, JournalPosition(epoch, n))).kind != "seal":
+                return True
+    return False
 
 
 async def candidates(repository: Repository, head: Head, fallback: RestoreFallback) -> AsyncIterator[Choice]:

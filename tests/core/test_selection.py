@@ -9,6 +9,7 @@ from runtime import selection
 from runtime.errors import ConfigError, IntegrityError, NothingThere, RuntimeFailure, StoreDenied, StoreUnreachable
 from runtime.repository import names
 from runtime.repository.head import Head
+from runtime.repository.journal_object import JournalObject, JournalPosition, Kind
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
 from runtime.selection import Choice, Start
@@ -49,6 +50,22 @@ NOTHING: Callable[[], ModelBucket] = ModelBucket
 EMPTY: Callable[[], ModelBucket] = lambda: bucket_of(head=manifests.head(3))  # noqa: E731
 DATA: Callable[[], ModelBucket] = lambda: bucket_of((1, 1), (1, 2))  # noqa: E731
 
+
+def journaled(*kinds: Kind) -> Callable[[], ModelBucket]:
+    """Return how to make a lineage without a backup, one journal object of each kind in epochs of their own."""
+
+    def make() -> ModelBucket:
+        """Make it."""
+        head = manifests.head(len(kinds) + 1)
+        bucket = bucket_of(head=head)
+        for epoch, kind in enumerate(kinds, 1):
+            found = JournalObject(JournalPosition(epoch, 0), head.lineage, kind, "somebody")
+            put(bucket, names.journal(epoch, 0), found.encode())
+        return bucket
+
+    return make
+
+
 STARTS: list[tuple[Callable[[], ModelBucket], RestorePolicy, bool, Start | type[RuntimeFailure]]] = [
     (NOTHING, "if-exists", True, Start.NEW_LINEAGE),
     (NOTHING, "if-exists", False, Start.NEW_LINEAGE),
@@ -57,6 +74,12 @@ STARTS: list[tuple[Callable[[], ModelBucket], RestorePolicy, bool, Start | type[
     (EMPTY, "if-exists", True, Start.EMPTY_LINEAGE),
     (EMPTY, "never", True, Start.EMPTY_LINEAGE),
     (EMPTY, "required", False, NothingThere),
+    (journaled("seal", "records"), "if-exists", True, Start.EMPTY_LINEAGE),
+    (journaled("seal", "records"), "required", True, Start.EMPTY_LINEAGE),
+    (journaled("seal", "records"), "never", False, Start.UNRESTORED),
+    (journaled("seal", "records"), "never", True, ConfigError),
+    (journaled("seal", "seal"), "required", True, NothingThere),
+    (journaled("seal", "seal"), "never", True, Start.EMPTY_LINEAGE),
     (DATA, "if-exists", True, Start.RESTORED),
     (DATA, "required", True, Start.RESTORED),
     (DATA, "never", False, Start.UNRESTORED),
@@ -85,6 +108,15 @@ def test_backups_without_head_refuse_the_start(policy: RestorePolicy) -> None:
     bucket = bucket_of((1, 1))
     del bucket.objects[names.HEAD]
     with pytest.raises(IntegrityError, match="repair"):
+        started(bucket, policy, production=False)
+
+
+@pytest.mark.parametrize("policy", ["if-exists", "required", "never"])
+def test_a_journal_without_head_refuses_the_start(policy: RestorePolicy) -> None:
+    """What was acknowledged is in there, whether or not a backup was taken yet."""
+    bucket = journaled("records")()
+    del bucket.objects[names.HEAD]
+    with pytest.raises(IntegrityError, match="no HEAD"):
         started(bucket, policy, production=False)
 
 

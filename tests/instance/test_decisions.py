@@ -210,12 +210,35 @@ def test_required_refuses_an_empty_bucket(fleet: Fleet) -> None:
 def test_never_starts_empty_and_keeps_the_older_backups(fleet: Fleet, bucket: Path) -> None:
     """What a person said is done; the backups that were there are still there."""
     before = content(bucket)
-    instance = fleet.start(RESTORE_POLICY="never")
+    killed = fleet.start(RESTORE_POLICY="never")
+    assert killed.result("GET", "/collections")["collections"] == []
+    killed.kill()
+    instance = fleet.start()
     assert instance.result("GET", "/collections")["collections"] == []
     make(instance, "c")
     instance.save()
     after = content(bucket)
     assert all(after[name] == data for name, data in before.items() if name != "HEAD")
+
+
+def test_writes_that_only_the_journal_holds_are_data(fleet: Fleet) -> None:
+    """Killed before the first backup: `required` starts with them, `never` leaves them behind."""
+    fleet.settings.update(BACKUP_QUIET_SECONDS="60", BACKUP_MAX_AGE_SECONDS="60")
+    first = fleet.start()
+    make(first, "c")
+    put_numbers(first, "c", range(5))
+    first.kill()
+    second = fleet.start(RESTORE_POLICY="required")
+    assert numbers(second, "c") == set(range(5))
+    second.kill()
+    third = fleet.start(RESTORE_POLICY="never")
+    assert third.result("GET", "/collections")["collections"] == []
+    make(third, "d")
+    put_numbers(third, "d", range(3))
+    third.kill()
+    last = fleet.start()
+    assert last.result("GET", "/collections")["collections"] == [{"name": "d"}]
+    assert numbers(last, "d") == set(range(3))
 
 
 def test_a_directory_that_is_not_there_ends_the_start(fleet: Fleet) -> None:
