@@ -7,7 +7,6 @@ manifest may come from anybody's bucket. Knows nothing of what the fields are fo
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from runtime.errors import StoreDenied
@@ -88,7 +87,7 @@ def _check_collection(name: str, collection: Any, packs: Mapping[str, Any]) -> N
         files = shard["files"]
         for path, file in files.items():
             _check_file(path, file, packs)
-        folders = {str(folder) for path in files for folder in PurePosixPath(path).parents}
+        folders = {path[:end] for path in files for end, character in enumerate(path) if character == "/"}
         if not folders.isdisjoint(files):
             raise ValueError(f"a file of {name!r} is where another needs a directory")
 

@@ -26,7 +26,7 @@ from runtime.repository.repository import Repository
 from runtime.settings import Settings
 from runtime.writing import Writing
 from tests.crash_points.bucket import WatchedBucket
-from tests.crash_points.engine import DiskEngine
+from tests.crash_points.engine import ALIASES, DiskEngine
 from tests.crash_points.replays import DiskSender, request
 from tests.crash_points.written import History
 from tests.support.model_store import Crash, ModelStore, Plan, no_faults
@@ -147,7 +147,7 @@ class Machine:
             nonlocal place
             async with passage(self.gate, Write(effect, collection), str, request(what, arguments)) as state:
                 number = self.engine.apply(what, arguments)
-                place = self.history.applied(collection, self.engine.state())
+                place = self.history.applied(collection, self.engine.state_of(collection or ALIASES))
                 if self.answers_get_lost:
                     raise EngineError("the engine's answer is lost")
                 state.answer = Answer(() if number is None else (number,))

@@ -52,7 +52,9 @@ def play(scenario: type[Scenario], point: Point, folder: Path) -> None:
 
 def _play(scenario: type[Scenario], folder: Path, trap: Trap, *, tries_again: bool) -> None:
     """Run it in a loop of its own."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), cache_logger_on_first_use=True
+    )
     loop = ProcessLoop()
     loop.set_exception_handler(_unless_it_crashed)
     run(_run(scenario, folder, trap, tries_again=tries_again), loop)

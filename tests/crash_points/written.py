@@ -6,16 +6,14 @@ applied up to some moment, not before the last acknowledgement. What was deleted
 
 import json
 
-from tests.crash_points.engine import State
-
-_ALIASES = "aliases"
+from tests.crash_points.engine import ALIASES, State
 
 
 class History:
     """One lineage's. A state is what `DiskEngine.state` returns."""
 
     def __init__(self) -> None:
-        self._states: dict[str, list[State]] = {_ALIASES: [{_ALIASES: "{}"}]}
+        self._states: dict[str, list[State]] = {ALIASES: [{ALIASES: "{}"}]}
         self._at_least: dict[str, int] = {}
 
     def settle(self, state: State) -> None:
@@ -29,15 +27,14 @@ class History:
         self._at_least = dict(other._at_least)
 
     def applied(self, collection: str | None, state: State) -> int:
-        """Note what an engine holds after a write; return the write's place."""
-        name = collection or _ALIASES
-        states = self._states.setdefault(name, [{}])
-        states.append(_part(state, name))
+        """Note what an engine holds of the collection after a write; return the write's place."""
+        states = self._states.setdefault(collection or ALIASES, [{}])
+        states.append(state)
         return len(states) - 1
 
     def acknowledged(self, collection: str | None, place: int | None) -> None:
         """Note that a client was told that a write is done."""
-        name = collection or _ALIASES
+        name = collection or ALIASES
         self._at_least[name] = max(self._at_least.get(name, 0), place or 0)
 
     def wrong(self, state: State) -> str | None:

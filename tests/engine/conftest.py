@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.streaming import full, optimizing, upsert, wait_replaced
 from tests.support.engines import EMBEDDED, Engine, running
 
 
@@ -42,3 +43,25 @@ def collection(engine: Engine, request: pytest.FixtureRequest) -> Iterator[str]:
 def recorded() -> Path:
     """Answer the folder of what was recorded from a real server."""
     return Path(__file__).parents[1] / "fixtures" / "qdrant-1.18.3"
+
+
+@pytest.fixture
+def filled(engine: Engine, collection: str) -> str:
+    """Answer a collection of 300 points with one payload index, not optimized meanwhile."""
+    body = {"vectors": {"size": 4, "distance": "Dot"}, "optimizers_config": {"indexing_threshold": 0}}
+    engine.result("PUT", f"/collections/{collection}", body)
+    index = {"field_name": "k", "field_schema": "keyword"}
+    engine.result("PUT", f"/collections/{collection}/index?wait=true", index)
+    upsert(engine, collection, range(300))
+    return collection
+
+
+@pytest.fixture
+def optimized(engine: Engine, collection: str) -> str:
+    """Answer a collection of 2000 points, most of them in a segment that is immutable by now."""
+    optimizing(engine, collection)
+    upsert(engine, collection, range(20))
+    state = full(engine, collection)
+    upsert(engine, collection, range(20, 2000))
+    wait_replaced(engine, collection, state)
+    return collection

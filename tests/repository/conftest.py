@@ -10,8 +10,10 @@ import pytest
 
 from local.bucket import bucket_emulator
 from runtime.repository.directory import DirectoryStore
+from runtime.repository.gcs import GcsStore
 from runtime.repository.open import open_store
 from runtime.repository.store import Store
+from tests.repository.faults import SECONDS
 from tests.support.model_store import ModelBucket, ModelStore
 from tests.support.strict_gcs import StrictGcs, strict_gcs
 
@@ -54,6 +56,14 @@ def strict() -> Iterator[StrictGcs]:
     """Give the strict server, empty."""
     with strict_gcs() as server:
         yield server
+
+
+@pytest.fixture
+def gcs(run: Run, strict: StrictGcs) -> Iterator[GcsStore]:
+    """Give a store on the strict server, with a short deadline."""
+    store = GcsStore("backups", "p", emulator_host=strict.url, deadline_seconds=SECONDS)
+    yield store
+    run(store.close())
 
 
 @pytest.fixture(params=["model", "directory", "emulator", "strict"])

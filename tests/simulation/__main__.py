@@ -24,7 +24,9 @@ from tests.support.processes import OWNER
 def main(first: int, count: int) -> int:
     """Simulate; return the exit code."""
     level = logging.INFO if count == 1 else logging.CRITICAL
-    structlog.configure(processors=[_line], wrapper_class=structlog.make_filtering_bound_logger(level))
+    structlog.configure(
+        processors=[_line], wrapper_class=structlog.make_filtering_bound_logger(level), cache_logger_on_first_use=True
+    )
     began = time.monotonic()
     done: list[Outcome] = []
     failed = 0

@@ -72,7 +72,7 @@ def is_gone(process: psutil.Process) -> bool:
 def environment(**more: str) -> dict[str, str]:
     """Return what a program under test runs in: none of the caller's settings, the engine that is asked for."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR", "SSL_CERT_FILE") if name in os.environ}
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "QDRANT_BIN": REAL_ENGINE or str(EMBEDDED), **more}
 
 

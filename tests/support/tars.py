@@ -82,11 +82,11 @@ def sparse(
     block[386:482] = b"".join(fields[:8]).ljust(96, b"\0")
     block[482] = len(fields) > 8
     block[483:495] = size if isinstance(size, bytes) else octal(size)
-    extensions = b""
+    extensions = []
     for start in range(8, len(fields), 42):
         extension = b"".join(fields[start : start + 42]).ljust(BLOCK, b"\0")
-        extensions += extension[:504] + bytes([len(fields) > start + 42]) + extension[505:]
-    return named(name, block) + extensions + padded(data)
+        extensions.append(extension[:504] + bytes([len(fields) > start + 42]) + extension[505:])
+    return named(name, block) + b"".join(extensions) + padded(data)
 
 
 def archive(*members: bytes) -> bytes:

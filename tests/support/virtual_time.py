@@ -5,6 +5,7 @@ that waits for nothing fails instead of hanging. There is no network in it.
 """
 
 import asyncio
+import contextvars
 import heapq
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -14,6 +15,14 @@ T = TypeVar("T")
 
 class Stuck(Exception):
     """Nothing is ready and no timer is set: whatever is awaited can never happen."""
+
+
+class Due(float):
+    """A timer in the queue, under its time: numbers are compared without a call, and millions of them are."""
+
+    __slots__ = ("timer",)
+
+    timer: asyncio.TimerHandle
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -40,6 +49,30 @@ class VirtualLoop(asyncio.BaseEventLoop):
             future.set_exception(error)
         return future
 
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Make a callback ready, as the loop that this one is made from does, without its looks at the debug mode."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Set a timer."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        due = Due(when)
+        due.timer = timer
+        heapq.heappush(self._scheduled, due)
+        return timer
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Set a timer, from now."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
     def admit(self, handle: asyncio.Handle) -> bool:
         """Tell whether a callback that is due may run; one that may not is the subclass's to keep."""
         del handle
@@ -48,19 +81,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         """Run what is ready; when nothing is, go to the next timer."""
         ready, scheduled = self._ready, self._scheduled
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
+        while scheduled and scheduled[0].timer._cancelled:
+            heapq.heappop(scheduled)
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             if not scheduled:
                 raise Stuck
-            self._now = max(self._now, scheduled[0]._when)
-        while scheduled and scheduled[0]._when <= self._now:
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-            ready.append(handle)
+            self._now = max(self._now, float(scheduled[0]))
+        now = self._now
+        while scheduled and scheduled[0] <= now:
+            ready.append(heapq.heappop(scheduled).timer)
+        admit = self.admit
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled and self.admit(handle):
+            if not handle._cancelled and admit(handle):
                 handle._run()
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
