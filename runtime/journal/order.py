@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from runtime.edge.effects import Effect
 from runtime.repository.journal_object import JournalPosition, Record
 
 
@@ -93,12 +94,13 @@ Stretch = dict[str, list[Entry]]
 def stretches(entries: Iterable[Entry]) -> Iterator[Stretch]:
     """Yield entries in the order of doing them: lists by collection that may go side by side, each in order.
 
-    What went alone of everything is a stretch of its own.
+    What went alone of everything is a stretch of its own, and so is what makes or deletes a collection: its aliases go
+    with it, and what comes later may call another by their names.
     """
     waiting: Stretch = {}
     for entry in entries:
-        name = entry.record.collection
-        if entry.record.turn != "everything" and name is not None:
+        name, effect = entry.record.collection, entry.record.effect
+        if entry.record.turn != "everything" and name is not None and effect != Effect.REPLACE.value:
             waiting.setdefault(name, []).append(entry)
             continue
         if waiting:

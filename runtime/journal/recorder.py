@@ -188,7 +188,7 @@ class RecordedTurn:
         self._granted = granted
         self._sent = sent
         self._backup = backup
-        self._sequence = recorder.sequence(granted.write.collection or "") if granted.turn == "shared" else None
+        self._sequence: Sequence | None = None
         self._ticket = -1
         self._epoch: int | None = None
 
@@ -205,7 +205,9 @@ class RecordedTurn:
     def send(self) -> None:
         """Take a place in the order."""
         self._epoch = self._recorder.journal.epoch
-        if self._sequence is not None:
+        if self._granted.turn == "shared":
+            # Not sooner: while a backup holds the writes back the order of an idle collection may be forgotten.
+            self._sequence = self._recorder.sequence(self._granted.write.collection or "")
             self._ticket = self._sequence.sent()
 
     async def record(self, answer: Answer) -> Awaitable[None]:

@@ -1,11 +1,13 @@
 """What is sent to Qdrant to do recorded writes again.
 
 Owns the requests: always answered when applied (`wait=true`), several plain ones of a collection joined into one batch
-without reading their bodies. Sends nothing.
+without reading more of their bodies than how deep they are. Sends nothing.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -14,6 +16,10 @@ from runtime.journal.order import Entry
 
 MOST_JOINED: Final = 256
 MOST_JOINED_BYTES: Final = int(0.25 * 1024 * 1024)
+# Qdrant reads JSON of 127 levels, and a batch adds three.
+_DEEPEST_JOINED: Final = 100
+_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NOT_A_BRACKET: Final = bytes(set(range(256)) - set(b"[]{}"))
 # What each route's body is called as an operation of `points/batch`.
 _OPERATIONS: Final = {
     ("PUT", "points"): "upsert",
@@ -51,7 +57,7 @@ def calls(entries: Sequence[tuple[Entry, bytes]]) -> Iterator[Call]:
     joined: list[tuple[Entry, str, bytes]] = []
     size = 0
     for entry, body in entries:
-        operation = _joinable(entry)
+        operation = _joinable(entry, body)
         if joined and (operation is None or len(joined) == MOST_JOINED or size + len(body) > MOST_JOINED_BYTES):
             yield _joined(joined)
             joined, size = [], 0
@@ -64,12 +70,20 @@ def calls(entries: Sequence[tuple[Entry, bytes]]) -> Iterator[Call]:
         yield _joined(joined)
 
 
-def _joinable(entry: Entry) -> str | None:
+def _joinable(entry: Entry, body: bytes) -> str | None:
     """Return what it is called in a batch; None when it has to go by itself."""
     record = entry.record
-    if record.transport != "rest" or record.turn != "shared" or not record.applied:
+    if record.transport != "rest" or record.turn != "shared" or not record.applied or _is_deep(body):
         return None
     return _OPERATIONS.get((record.method, _below_collection(record.path)))
+
+
+def _is_deep(body: bytes) -> bool:
+    """Whether JSON is nested so deep that it cannot be put into a batch; most bodies have too few brackets for that."""
+    if body.count(b"{") + body.count(b"[") <= _DEEPEST_JOINED:
+        return False
+    brackets = _TEXT.sub(b"", body).translate(None, _NOT_A_BRACKET)
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0) > _DEEPEST_JOINED
 
 
 def _joined(operations: Sequence[tuple[Entry, str, bytes]]) -> Call:

@@ -50,14 +50,28 @@ class Turns:
                 yield Granted(write, "everything")
             return
         async with AsyncExitStack() as turns:
-            # First: only who may move an alias is alone of everything, so no name changes its meaning from here on.
+            # First: who moves an alias is alone of everything. Who deletes a collection, its aliases with it, is not.
             await turns.enter_async_context(self._everything.held(alone=False))
-            name = self._resolve(write.collection)
-            lock = self._collections.setdefault(name, _Shared())
+            while True:
+                async with self._collection_turn(write, write.collection) as granted:
+                    if granted is not None:
+                        yield granted
+                        return
+
+    @asynccontextmanager
+    async def _collection_turn(self, write: Write, called: str) -> AsyncIterator[Granted | None]:
+        """Hold a turn in the collection that a name means; None when it means another by then.
+
+        Whoever had the turn before may have deleted the collection, and the alias with it, or made it anew.
+        """
+        name = self._resolve(called)
+        lock = self._collections.setdefault(name, _Shared())
+        only = write.effect in _ALONE_IN_ITS_COLLECTION or self._has_many_shards(name)
+        async with AsyncExitStack() as turns:
             turns.callback(self._forget, name)
-            only = write.effect in _ALONE_IN_ITS_COLLECTION or self._has_many_shards(name)
             await turns.enter_async_context(lock.held(alone=only))
-            yield Granted(Write(write.effect, name), "collection" if only else "shared")
+            is_still_so = self._resolve(called) == name and (only or not self._has_many_shards(name))
+            yield Granted(Write(write.effect, name), "collection" if only else "shared") if is_still_so else None
 
     def _forget(self, name: str) -> None:
         """Keep no lock that nobody holds or waits for: names come from clients."""

@@ -74,13 +74,16 @@ class Recording(Stage):
         answer: Answer | None = None,
         *,
         outcome: Outcome = Outcome.APPLIED,
+        held: asyncio.Event | None = None,
         until: asyncio.Event | None = None,
         body: bytes | None = b"{}",
         path: str = "/collections/c/points",
     ) -> None:
-        """Let one write through, answered at a moment. Raises Refused."""
+        """Let one write through, sent when it is not held any more and answered at a moment. Raises Refused."""
         stored: Awaitable[None] | None = None
         async with self.recorder.turn(write, Sent("rest", "PUT", path, body)) as turn:
+            if held is not None:
+                await held.wait()
             turn.send()
             if until is not None:
                 await until.wait()
@@ -128,6 +131,35 @@ def test_writes_to_a_collection_made_again_are_recorded_in_their_order(recording
         first.set()
         await asyncio.gather(*writes)
         assert [record.ids for record in stage.records()] == [(0,), (), (0,), (1,)]
+
+    in_virtual_time(story())
+
+
+def test_writes_that_a_backup_held_back_are_recorded_in_their_order(recording: Callable[[], Recording]) -> None:
+    """They have their turns before they go to the engine, and one to another collection comes between."""
+
+    async def story() -> None:
+        """Tell it."""
+        stage = recording()
+        await stage.begin()
+        await stage.write(UPSERT, Answer((0,)))
+        over, first, second = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        writes = [
+            asyncio.create_task(stage.write(write, answer, held=over, until=until))
+            for write, answer, until in (
+                (UPSERT, Answer((1,)), first),
+                (Write(Effect.POINTS, "d"), Answer((0,)), second),
+                (UPSERT, Answer((2,)), second),
+            )
+        ]
+        await asyncio.sleep(1)
+        over.set()
+        await asyncio.sleep(1)
+        second.set()
+        await asyncio.sleep(1)
+        first.set()
+        await asyncio.gather(*writes)
+        assert [record.ids for record in stage.records() if record.collection == "c"] == [(0,), (1,), (2,)]
 
     in_virtual_time(story())
 

@@ -85,3 +85,27 @@ def test_numbers_are_read_from_answers() -> None:
     assert rest_answer(b'{"result":true,"status":"ok","time":0.1}') == Answer((), applied=True)
     assert rpc_answer(b"\x0a\x04\x08\x11\x10\x02\x11" + bytes(8)) == Answer((17,), applied=True)
     assert rpc_answer(b"\x0a\x04\x08\x03\x10\x02\x0a\x04\x08\x04\x10\x01") == Answer((3, 4), applied=False)
+
+
+def test_what_makes_or_deletes_a_collection_is_done_beside_no_other() -> None:
+    """Its aliases go with it, and the next collection may be called as one of them."""
+    records = [
+        entry(0, collection="c"),
+        entry(1, collection="d"),
+        entry(2, "DELETE", "/collections/c", turn="collection", effect="replace"),
+        entry(3, "PUT", "/collections/alias", collection="alias", turn="collection", effect="replace"),
+        entry(4, "PUT", "/collections/alias/points", collection="alias"),
+    ]
+    found = [[[each.index for each in some] for some in stretch.values()] for stretch in stretches(records)]
+
+    assert found == [[[0], [1]], [[2]], [[3]], [[4]]]
+
+
+@pytest.mark.parametrize("inside", [b"", b'"]]]]]]]]]]]]]]]]]]]]]]]]]", '])
+def test_what_is_nested_as_deep_as_qdrant_reads_is_not_joined(inside: bytes) -> None:
+    """Qdrant reads 127 levels, and a batch would add three to them; brackets in a text are none."""
+    deep = b'{"a":' * 110 + b"[" + inside + b"1]" + b"}" * 110
+    flat = b'{"points":[' + b",".join(b'{"id":1,"vector":[1],"payload":{"text":"[[[[[[{"}}' for _ in range(100)) + b"]}"
+    found = list(calls([(entry(0), flat), (entry(1), deep), (entry(2), flat), (entry(3), flat)]))
+
+    assert [[each.index for each in call.entries] for call in found] == [[0], [1], [2, 3]]

@@ -105,3 +105,32 @@ def test_bytes_wait_for_room_and_not_for_ever() -> None:
         assert budget.taken == 0
 
     in_virtual_time(story())
+
+
+@pytest.mark.parametrize("becomes", ["another collection", "a collection of many shards"])
+def test_a_name_that_means_another_collection_meanwhile_waits_there(becomes: str) -> None:
+    """An alias goes with its collection, and a collection may be made anew: the turn is one of what there is then."""
+
+    async def story() -> None:
+        """Tell it."""
+        aliases = {"alias": "c"}
+        sharded: set[str] = set()
+        given = Turns(lambda name: aliases.get(name, name), lambda name: name in sharded)
+
+        async def take() -> Granted:
+            """Take a turn and give it back."""
+            async with given.turn(Write(Effect.POINTS, "alias"), alone=False) as granted:
+                return granted
+
+        async with given.turn(Write(Effect.REPLACE, "c"), alone=False):
+            taking = asyncio.create_task(take())
+            await asyncio.sleep(1)
+            if becomes == "another collection":
+                aliases.clear()
+            else:
+                sharded.add("c")
+        expected = ("alias", "shared") if becomes == "another collection" else ("c", "collection")
+        granted = await taking
+        assert (granted.write.collection, granted.turn) == expected
+
+    in_virtual_time(story())
