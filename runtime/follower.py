@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
 from runtime.edge.effects import Write
-from runtime.errors import ObjectMissing
+from runtime.errors import EngineError, ObjectMissing
 from runtime.journal.bodies import Bodies
 from runtime.journal.opaques import holding
 from runtime.journal.order import Entry
@@ -55,14 +55,18 @@ class Follower:
         if not await self._is_there_more(head):
             self.level_at = began
             return
-        async with self._sender() as sender:
-            async for found in self._objects(head):
-                if found.kind == "records":
-                    await self._apply(replay, bodies.entries(found), bodies, sender)
-                elif found.opaque is not None and not await self._passes(found.position, found.opaque, head):
-                    return
-                at = found.position
-                self._replica.advanced(JournalPosition(at.epoch + 1, -1) if found.kind == "seal" else at)
+        try:
+            async with self._sender() as sender:
+                async for found in self._objects(head):
+                    if found.kind == "records":
+                        await self._apply(replay, bodies.entries(found), bodies, sender)
+                    elif found.opaque is not None and not await self._passes(found.position, found.opaque, head):
+                        return
+                    at = found.position
+                    self._replica.advanced(JournalPosition(at.epoch + 1, -1) if found.kind == "seal" else at)
+        except EngineError:
+            self._replica.opened_for_writes()  # nobody knows whether its limits are as they were
+            raise
         self.level_at = began
 
     async def leads_to(self, newest: Manifest) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 
 import pytest
 
+from runtime.errors import EngineError
 from runtime.follower import CannotFollow, Follower
 from runtime.journal.requests import Call
 from runtime.replica import Placed, Replica
@@ -27,6 +28,7 @@ class Sender:
     def __init__(self) -> None:
         self.done: list[int] = []
         self.failure: Exception | None = None
+        self.failure_at_the_end: Exception | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -34,7 +36,8 @@ class Sender:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return
+        if self.failure_at_the_end is not None:
+            raise self.failure_at_the_end
 
     async def send(self, call: Call) -> None:
         """Do it."""
@@ -169,6 +172,20 @@ def test_a_backup_committed_since_head_was_read_is_seen_before_its_change_is_pas
         with pytest.raises(CannotFollow):
             await stage.follower.step(HEAD)
         assert stage.at == (1, -1)
+
+    following(story)
+
+
+def test_an_engine_that_is_not_left_as_it_was_is_not_built_upon() -> None:
+    """Its limits may be lifted still: a backup brings them back."""
+
+    async def story(stage: Following) -> None:
+        """Tell it."""
+        stage.put(written(1, 0, b"{}"))
+        stage.sender.failure_at_the_end = EngineError("planned")
+        with suppress(EngineError):
+            await stage.follower.step(HEAD)
+        assert stage.at is None
 
     following(story)
 
