@@ -49,10 +49,12 @@ class Follower:
 
     async def step(self, head: Head) -> None:
         """Do what there is. Raises CannotFollow, IntegrityError, EngineError, StoreError."""
+        if (position := self._replica.position) is None:
+            return  # only a backup leads on; until then it falls behind
         replay = Replay(self._repository, head.lineage, self._name, sender=self._sender, note=self._note)
         bodies = Bodies(self._repository, head.lineage)
         began = asyncio.get_running_loop().time()
-        if not await self._is_there_more(head):
+        if not await self._is_there_more(head, position):
             self.level_at = began
             return
         try:
@@ -102,11 +104,8 @@ class Follower:
             raise
         self.records += len(entries)
 
-    async def _is_there_more(self, head: Head) -> bool:
+    async def _is_there_more(self, head: Head, position: JournalPosition) -> bool:
         """Ask for the next object by its name: cheaper than a listing, and nearly always the only question."""
-        position = self._replica.position
-        if position is None:
-            return False
         try:
             await self._repository.journal_object(head.lineage, JournalPosition(position.epoch, position.n + 1))
         except ObjectMissing:

@@ -1,5 +1,6 @@
 """How far an instance that does not write goes along with the journal."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -172,6 +173,23 @@ def test_a_backup_committed_since_head_was_read_is_seen_before_its_change_is_pas
         with pytest.raises(CannotFollow):
             await stage.follower.step(HEAD)
         assert stage.at == (1, -1)
+
+    following(story)
+
+
+def test_who_cannot_follow_is_not_level() -> None:
+    """While no backup was placed it falls behind, and says so."""
+
+    async def story(stage: Following) -> None:
+        """Tell it."""
+        await stage.follower.step(HEAD)
+        level = stage.follower.level_at
+        assert level is not None
+        stage.replica.opened_for_writes()
+        stage.put(written(1, 0, b"{}"))
+        await asyncio.sleep(5)
+        await stage.follower.step(HEAD)
+        assert stage.follower.level_at == level
 
     following(story)
 
