@@ -244,8 +244,10 @@ class RecordedTurn:
                 _forgotten(self._append(Answer(applied=False)))
                 return
         self._pass_by()
-        is_partly = (outcome is Outcome.REFUSED and effect is not Effect.UNKNOWN) or (
-            outcome is Outcome.LIMITED and effect is Effect.BATCH
+        is_partly = effect is not Effect.UNKNOWN and (
+            outcome is Outcome.REFUSED
+            # An operation of a batch, or a shard, that had its limit not reached yet.
+            or (outcome is Outcome.LIMITED and self._granted.turn != "shared")
         )
         if outcome is Outcome.UNANSWERED or is_partly:
             self._recorder.settling.begin(self.what)

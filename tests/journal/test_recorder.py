@@ -186,17 +186,24 @@ def test_a_denied_write_is_not_recorded(recording: Callable[[], Recording], effe
     in_virtual_time(story())
 
 
-def test_a_batch_that_was_limited_half_way_is_in_a_backup(recording: Callable[[], Recording]) -> None:
-    """A part of it may be applied, which nothing else would tell."""
+@pytest.mark.parametrize(
+    ("effect", "shards", "backups"), [(Effect.BATCH, 1, 1), (Effect.POINTS, 2, 1), (Effect.POINTS, 1, 0)]
+)
+def test_what_was_limited_half_way_is_in_a_backup(
+    recording: Callable[[], Recording], tmp_path: Path, effect: Effect, shards: int, backups: int
+) -> None:
+    """A part of a batch, or the part of one shard, may be applied, which nothing else would tell."""
+    for shard in range(shards):
+        (tmp_path / "collections" / "c" / str(shard)).mkdir(parents=True)
 
     async def story() -> None:
         """Tell it."""
         stage = recording()
         await stage.begin()
-        await stage.write(Write(Effect.BATCH, "c"), outcome=Outcome.LIMITED)
+        await stage.write(Write(effect, "c"), outcome=Outcome.LIMITED)
         await stage.write(UPSERT, Answer((2,)))
-        assert stage.kinds() == ["opaque", "records"]
-        assert stage.backups == 1
+        assert stage.kinds() == ["opaque"] * backups + ["records"]
+        assert stage.backups == backups
 
     in_virtual_time(story())
 
