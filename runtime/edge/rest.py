@@ -14,7 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from runtime.edge.answers import rest_answer
+from runtime.edge.answers import rest_answer, rest_refusal
 from runtime.edge.effects import Effect, Outcome
 from runtime.edge.gate import Gate, Refused
 from runtime.edge.kept import Kept
@@ -163,7 +163,8 @@ class _Exchange:
                     if self._write is not None and self._write.effect is not Effect.UNKNOWN:
                         first += await engine.content.read()  # a batch's answer, never more than its request
                         self._place.answer = rest_answer(first)
-                    self._place.outcome = outcome_of(engine.status)
+                    outcome = outcome_of(engine.status)
+                    self._place.outcome = rest_refusal(self._write, first) if outcome is Outcome.REFUSED else outcome
             if not engine.content.at_eof():
                 return await self._stream(engine, first)
             await engine.release()

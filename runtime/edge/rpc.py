@@ -11,7 +11,7 @@ from typing import Final
 
 import grpc
 
-from runtime.edge.answers import rpc_answer
+from runtime.edge.answers import rpc_answer, rpc_refusal
 from runtime.edge.effects import Outcome, Write
 from runtime.edge.gate import Gate, Refused
 from runtime.edge.kept import Kept
@@ -167,7 +167,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
                 try:
                     answer = await _forward(forward, request, context, to_its_end=self._gate.recorder is not None)
                 except grpc.aio.AioRpcError as error:
-                    place.outcome = outcome_of(error.code())
+                    outcome = outcome_of(error.code())
+                    is_refused = outcome is Outcome.REFUSED
+                    place.outcome = rpc_refusal(write, error.details() or "") if is_refused else outcome
                     raise
                 place.outcome = Outcome.APPLIED
                 place.answer = rpc_answer(answer)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from runtime.edge.answers import Answer, rest_answer, rpc_answer
+from runtime.edge.answers import Answer, rest_answer, rest_refusal, rpc_answer, rpc_refusal
+from runtime.edge.effects import Effect, Outcome, Write
 from runtime.journal.order import Entry, stretches
 from runtime.journal.requests import calls
 from runtime.repository.journal_object import JournalPosition, Record
@@ -109,3 +110,15 @@ def test_what_is_nested_as_deep_as_qdrant_reads_is_not_joined(inside: bytes) -> 
     found = list(calls([(entry(0), flat), (entry(1), deep), (entry(2), flat), (entry(3), flat)]))
 
     assert [[each.index for each in call.entries] for call in found] == [[0], [1], [2, 3]]
+
+
+@pytest.mark.parametrize(("effect", "outcome"), [(Effect.POINTS, Outcome.UNTOUCHED), (Effect.BATCH, Outcome.LIMITED)])
+@pytest.mark.parametrize("limit", ["points count limit of 10", "vector storage size limit of 0.5MB"])
+def test_a_full_collection_is_no_refusal_that_would_be_repeated(effect: Effect, outcome: Outcome, limit: str) -> None:
+    """It counts now and then: done again, the write would be taken. What a client wrote does not look like it."""
+    words, write = f"Bad request: Max {limit} reached!", Write(effect, "c")
+    full = json.dumps({"status": {"error": words}, "time": 0}, separators=(",", ":")).encode()
+    quoted = json.dumps({"status": {"error": f'Wrong input: "error":"{words}"'}}, separators=(",", ":")).encode()
+
+    assert (rest_refusal(write, full), rpc_refusal(write, words)) == (outcome, outcome)
+    assert (rest_refusal(write, quoted), rpc_refusal(write, f"Wrong input: {words}")) == (Outcome.REFUSED,) * 2
