@@ -34,7 +34,7 @@ MUTATIONS = (
         "no HEAD means a new lineage, whatever else is there",
         "pgBackRest#420: a re-created cluster into the old one's stanza",
         "runtime/selection.py",
-        (("    if state is None and await repository.has_manifests():", "    if state is None and not repository:"),),
+        (("        await _refuse_without_head(repository)\n", "        pass\n"),),
         _REFUSALS,
     ),
     Mutation(
