@@ -37,11 +37,11 @@ class Series:
 
 
 def measure(stage: Stage) -> Subject:
-    """Measure through a bucket at all sizes, with a folder at the largest."""
+    """Measure through a bucket at all sizes, with a folder at one."""
     growth = stage.sizes.growth
     with running_store() as address:
         bucket = _series(stage, f"gs://{BUCKET}/growth", {"STORAGE_EMULATOR_HOST": address}, growth)
-    folder = _series(stage, f"file://{stage.new_folder('bucket')}", {}, growth[-1:])
+    folder = _series(stage, f"file://{stage.new_folder('bucket')}", {}, growth[1:2])
     figures = [*_memory("gs", "through a bucket", bucket), *_memory("file", "with a folder", folder)]
     for what, called, samples in (
         ("backup", "backing up", bucket.backup),

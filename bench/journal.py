@@ -73,18 +73,16 @@ def _replays(stage: Stage, data: workloads.Workload) -> list[Figure]:
     batches = _batches()
     direct, again = [], []
     for _ in range(stage.sizes.repetitions):
-        bucket, disk = stage.new_folder("bucket"), stage.new_folder("disk")
-        with stage.instance(bucket, disk=disk, settings=_JOURNAL) as instance:
+        with stage.engine_alone(stage.new_folder("alone") / "storage") as engine:
+            data.create(engine.rest)
+            started = time.monotonic()
+            count = len(_written(engine.rest, batches, 4, 2 * stage.sizes.round_seconds))
+            direct.append(count / (time.monotonic() - started))
+        bucket = stage.new_folder("bucket")
+        with stage.instance(bucket, settings=_JOURNAL) as instance:
             instance.wait_until("ready")
             data.create(instance.ports.public)
             instance.snapshot()
-            # Past the gate, into a collection of its own: what the engine takes from clients directly.
-            port = instance.ports.rest
-            started = time.monotonic()
-            count = len(_written(port, batches, 4, 2 * stage.sizes.round_seconds))
-            direct.append(count / (time.monotonic() - started))
-        with stage.instance(bucket, settings=_JOURNAL) as instance:
-            instance.wait_until("ready")
             written = len(_written(instance.ports.public, batches, 4, 2 * stage.sizes.round_seconds))
             instance.kill()
         with stage.instance(bucket, settings=_JOURNAL) as instance:

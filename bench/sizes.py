@@ -28,9 +28,9 @@ FULL: Final = Sizes(
     collections=200,
     unsaved=100_000_000 // (768 * 4),
     repetitions=5,
-    round_seconds=1.0,
-    connections=(1, 4, 16),
-    growth=(50_000, 150_000, 400_000),
+    round_seconds=0.8,
+    connections=(4, 16),
+    growth=(40_000, 120_000, 320_000),
 )
 
 # Large enough that moving data is most of it, small enough that all ratios of it take some minutes.

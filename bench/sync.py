@@ -30,7 +30,7 @@ _KILLED_AT = 0.9
 
 def measure(stage: Stage) -> Subject:
     """Measure two engines side by side."""
-    count = stage.sizes.small // 2  # a copy over REST takes seconds for ten thousand points
+    count = stage.sizes.small // 4  # a copy over REST takes seconds for some thousand points
     data = workloads.dense(count)
     with (
         stage.engine_alone(stage.new_folder("source") / "storage") as source,
