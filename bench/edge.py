@@ -23,7 +23,7 @@ Rounds = dict[str, list[list[float]]]
 def measure(stage: Stage) -> Subject:
     """Measure reads at every concurrency, the rest at one, against one instance."""
     sizes = stage.sizes
-    usual = sizes.connections[len(sizes.connections) // 2]
+    usual = sizes.connections[0]
     figures: list[Figure] = []
     reads: dict[str, list[list[float]]] = {protocol: [] for protocol in _PROTOCOLS}
     data = workloads.dense(sizes.small)
