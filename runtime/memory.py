@@ -15,8 +15,8 @@ _M_MMAP_THRESHOLD: Final = -3
 _ARENAS: Final = 2
 # What is larger comes from the system and goes back to it at once. By default that size grows with what is freed, and
 # bodies that waited for the bucket leave holes that nothing fits into. Above the pieces of a MiB that are read one
-# after the other, and most bodies: those would be mapped anew each time, which 32 writers notice (measured).
-_LARGE_BYTES: Final = 2 * 1024 * 1024
+# after the other: those would be mapped anew each time.
+_LARGE_BYTES: Final = 1536 * 1024
 
 
 def keep_little() -> None:
