@@ -24,6 +24,7 @@ from runtime.repository.packs import PackSource
 from runtime.repository.repository import Repository
 from runtime.settings import Settings
 from runtime.tar import TarStream
+from runtime.task_group import task_group
 
 _DRAIN_SECONDS = 2.0
 _PARALLEL_OPENS = 16
@@ -122,14 +123,11 @@ class Backups:
                     open_streams.callback(stream.close)
                 captures[name].streams[shard] = stream
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for name in captures:
-                    for shard in layout.shard_ids(storage, name):
-                        entry = known_shard(base.manifest, name, shard) if scopes[name] is Scope.CHANGES else None
-                        group.create_task(open_one(name, shard, entry.segment_manifests if entry else {}))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+        async with task_group() as group:
+            for name in captures:
+                for shard in layout.shard_ids(storage, name):
+                    entry = known_shard(base.manifest, name, shard) if scopes[name] is Scope.CHANGES else None
+                    group.create_task(open_one(name, shard, entry.segment_manifests if entry else {}))
         return captures
 
     async def _pack(self, base: Base, position: Position, instant: Instant, version: str) -> Taken:
@@ -165,13 +163,10 @@ class Backups:
             streamed += source.streamed_bytes
             shards[name][shard] = shard_entry(source, known, f"shard {shard} of collection {name!r}")
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for name, capture in instant.captures.items():
-                    for shard, stream in capture.streams.items():
-                        group.create_task(pack_one(name, shard, stream))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+        async with task_group() as group:
+            for name, capture in instant.captures.items():
+                for shard, stream in capture.streams.items():
+                    group.create_task(pack_one(name, shard, stream))
         manifest = compose(base, position, instant, shards, packs, version)
         # With a journal a new position is worth a manifest: nothing before it is done again at a start.
         advanced = instant.journal is not None and instant.written.total > base.written.total

@@ -29,6 +29,7 @@ from runtime.repository.retention import Entry, Plan, Policy, plan
 from runtime.repository.store import ObjectInfo
 from runtime.run_sink import Progress
 from runtime.sync import meetings
+from runtime.task_group import task_group
 
 _CALLS_AT_ONCE = 8
 
@@ -188,9 +189,6 @@ class _Deleting:
                 self._progress.files_done += 1
                 self._progress.on_change()
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(_CALLS_AT_ONCE):
-                    group.create_task(work())
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+        async with task_group() as group:
+            for _ in range(_CALLS_AT_ONCE):
+                group.create_task(work())

@@ -24,6 +24,7 @@ from runtime.repository.repository import Repository
 from runtime.run_sink import Progress
 from runtime.selection import Choice
 from runtime.settings import Settings
+from runtime.task_group import task_group
 
 log = get_logger()
 
@@ -181,12 +182,9 @@ class Replica:
         started = time.monotonic()
         if choice.manifest is None:
             return await self._place_nothing()
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._refuse_newer(choice.manifest))  # what starts a process to ask it
-                group.create_task(self._place_files(choice.manifest))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from failures
+        async with task_group() as group:
+            group.create_task(self._refuse_newer(choice.manifest))  # what starts a process to ask it
+            group.create_task(self._place_files(choice.manifest))
         self._untouched = choice.manifest
         return Placed(choice, self.progress.files, self.progress.bytes, time.monotonic() - started)
 

@@ -16,6 +16,7 @@ from runtime.large_file import LargeFile, is_large
 from runtime.repository.manifest import FileEntry, Manifest
 from runtime.repository.repository import Repository
 from runtime.run_sink import Progress, RunSink, Target, explained
+from runtime.task_group import task_group
 
 # Files that lie close together in a pack come in one request; a gap is a few header blocks.
 _WIDEST_GAP = 64 * 1024
@@ -79,14 +80,11 @@ async def _download(repository: Repository, wanted: list[Target], progress: Prog
         for fetch in waiting:
             await fetch(repository)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for file in large:
-                group.create_task(file.check())
-            for _ in range(_PARALLEL_RUNS):
-                group.create_task(work())
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
+    async with task_group() as group:
+        for file in large:
+            group.create_task(file.check())
+        for _ in range(_PARALLEL_RUNS):
+            group.create_task(work())
 
 
 async def _fetch(progress: Progress, pack: str, run: list[Target], repository: Repository) -> None:

@@ -25,6 +25,7 @@ from runtime.repository.head import Head
 from runtime.repository.journal_object import JournalObject, JournalPosition, Opaque
 from runtime.repository.manifest import Manifest
 from runtime.repository.repository import Repository
+from runtime.task_group import task_group
 
 log = get_logger()
 
@@ -186,12 +187,9 @@ class Replay:
                 async with limit:
                     await self._in_order(some, bodies, sender)
 
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for some in stretch.values():
-                        group.create_task(one(some))
-            except BaseExceptionGroup as failures:
-                raise failures.exceptions[0] from failures
+            async with task_group() as group:
+                for some in stretch.values():
+                    group.create_task(one(some))
 
     async def _in_order(self, entries: Sequence[Entry], bodies: Bodies, sender: Sends) -> None:
         """Do a collection's entries again, the bodies of the next request being read while one is sent."""

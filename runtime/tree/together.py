@@ -1,8 +1,9 @@
 """The same work for many things, a few at a time; the first failure ends the others."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
+
+from runtime.task_group import task_group
 
 _AT_ONCE: Final = 8
 
@@ -15,9 +16,6 @@ async def together(things: Iterable[str], work: Callable[[str], Awaitable[None]]
         for thing in waiting:
             await work(thing)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
-                group.create_task(some())
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
+    async with task_group() as group:
+        for _ in range(_AT_ONCE):
+            group.create_task(some())
