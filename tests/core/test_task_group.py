@@ -12,29 +12,35 @@ async def fails() -> None:
     raise StoreUnreachable("no answer")
 
 
-async def after_a_failure() -> None:
-    """Let a group fail, then wait for what never comes, in time."""
-    with pytest.raises(StoreUnreachable):
-        async with task_group() as group:
+async def waits(*others: str) -> None:
+    """Wait for a task that does not end, beside others that fail."""
+    async with task_group() as group:
+        for _ in others:
             group.create_task(fails())
-            group.create_task(asyncio.sleep(20))
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await asyncio.Event().wait()
+        group.create_task(asyncio.sleep(20))
+
+
+async def gives_up() -> None:
+    """Wait for what never comes, in time."""
+    async with asyncio.timeout(0.01):
+        await asyncio.Event().wait()
 
 
 def test_a_time_out_after_a_failed_group_is_a_time_out() -> None:
     """Not a cancellation, as which it would end the loop it is in: Python 3.11.2 leaves a request to cancel behind."""
-    asyncio.run(after_a_failure())
+
+    async def one_after_the_other() -> None:
+        """Do both in one task."""
+        with pytest.raises(StoreUnreachable):
+            await waits("one that fails")
+        with pytest.raises(TimeoutError):
+            await gives_up()
+
+    asyncio.run(one_after_the_other())
 
 
 def test_a_cancellation_from_outside_stays_one() -> None:
     """Who waits for the group is cancelled, and so are its tasks."""
-
-    async def waits() -> None:
-        """Wait for a task that does not end."""
-        async with task_group() as group:
-            group.create_task(asyncio.sleep(20))
 
     async def cancelled() -> bool:
         """Cancel the one that waits."""
