@@ -212,6 +212,7 @@ def test_never_starts_empty_and_keeps_the_older_backups(fleet: Fleet, bucket: Pa
     before = content(bucket)
     killed = fleet.start(RESTORE_POLICY="never")
     assert killed.result("GET", "/collections")["collections"] == []
+    eventually(lambda: killed.events("backup.committed"), 20, "that nothing is there is saved")
     killed.kill()
     instance = fleet.start()
     assert instance.result("GET", "/collections")["collections"] == []
@@ -233,6 +234,7 @@ def test_writes_that_only_the_journal_holds_are_data(fleet: Fleet) -> None:
     second.kill()
     third = fleet.start(RESTORE_POLICY="never")
     assert third.result("GET", "/collections")["collections"] == []
+    eventually(lambda: third.events("backup.committed"), 20, "that nothing is there is saved")
     make(third, "d")
     put_numbers(third, "d", range(3))
     third.kill()

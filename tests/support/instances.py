@@ -7,6 +7,7 @@ nothing of what is written through them: that is `tests.support.workload`.
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -53,12 +54,15 @@ def eventually(found: Callable[[], T | None], within: float, what: str) -> T:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on."""
+    """Return ports that nothing listens on: below those that the system gives to clients, who would take them again."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        while len(found) < count:
+            probe = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", random.SystemRandom().randrange(10_240, 32_768)))
+                found.append(probe.getsockname()[1])
+    return found
 
 
 def is_gone(process: psutil.Process) -> bool:
