@@ -4,7 +4,6 @@ Owns the wiring and the commit as a writer does it: packs, manifest, HEAD.
 """
 
 import asyncio
-import socket
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from runtime.backup import Backups
 from runtime.composition import Base, Position
 from runtime.edge.gate import Gate
 from runtime.engine.process import Engine
+from runtime.engine.stream import open_stream
 from runtime.repository.head import Head
 from runtime.repository.open import open_store
 from runtime.repository.repository import Repository
@@ -54,24 +54,15 @@ async def _full_backup(engine: EngineAlone, url: str, emulator: str | None) -> M
 
 
 def read_into_nothing(port: int, collections: tuple[str, ...]) -> float:
-    """Read a full stream of each collection, one after the other; returns the seconds.
-
-    From the socket, whatever it carries, so that no HTTP client counts.
-    """
+    """Read a full stream of each collection, one after the other; returns the seconds."""
     started = time.monotonic()
-    piece = bytearray(_PIECE)
     for name in collections:
-        head = (
-            f"POST /collections/{name}/shards/0/snapshot/partial/create HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-        )
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-            connection.sendall(head.encode())
-            begun = connection.recv(_PIECE)
-            if not begun.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(f"Qdrant streams nothing of {name}: {begun[:100]!r}")
-            while connection.recv_into(piece):
-                pass
+        stream = open_stream(port, None, name, "0", {})
+        if stream is None:
+            raise RuntimeError(f"Qdrant streams nothing of {name}")
+        while stream.read(_PIECE):
+            pass
+        stream.close()
     return time.monotonic() - started
 
 

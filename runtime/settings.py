@@ -80,7 +80,7 @@ class Settings:
         contract.RESTORE_POLICY,
         form.choice(RestorePolicy),
         "if-exists",
-        "`if-exists` starts empty only in a bucket without a backup, `required` never does; `never` starts empty "
+        "`if-exists` starts empty only in a bucket without data, `required` never does; `never` starts empty "
         "whatever there is, which production refuses over data.",
     )
     restore_fallback: RestoreFallback = _setting(

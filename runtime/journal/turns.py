@@ -8,7 +8,7 @@ alone.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,9 +49,8 @@ class Turns:
             async with self._everything.held(alone=True):
                 yield Granted(write, "everything")
             return
-        async with AsyncExitStack() as turns:
-            # First: who moves an alias is alone of everything. Who deletes a collection, its aliases with it, is not.
-            await turns.enter_async_context(self._everything.held(alone=False))
+        # First: who moves an alias is alone of everything. Who deletes a collection, its aliases with it, is not.
+        async with self._everything.held(alone=False):
             while True:
                 async with self._collection_turn(write, write.collection) as granted:
                     if granted is not None:
@@ -67,11 +66,12 @@ class Turns:
         name = self._resolve(called)
         lock = self._collections.setdefault(name, _Shared())
         only = write.effect in _ALONE_IN_ITS_COLLECTION or self._has_many_shards(name)
-        async with AsyncExitStack() as turns:
-            turns.callback(self._forget, name)
-            await turns.enter_async_context(lock.held(alone=only))
-            is_still_so = self._resolve(called) == name and (only or not self._has_many_shards(name))
-            yield Granted(Write(write.effect, name), "collection" if only else "shared") if is_still_so else None
+        try:
+            async with lock.held(alone=only):
+                is_still_so = self._resolve(called) == name and (only or not self._has_many_shards(name))
+                yield Granted(Write(write.effect, name), "collection" if only else "shared") if is_still_so else None
+        finally:
+            self._forget(name)
 
     def _forget(self, name: str) -> None:
         """Keep no lock that nobody holds or waits for: names come from clients."""

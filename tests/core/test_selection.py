@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,8 +48,8 @@ def started(bucket: ModelBucket, policy: RestorePolicy, *, production: bool) -> 
 
 
 NOTHING: Callable[[], ModelBucket] = ModelBucket
-EMPTY: Callable[[], ModelBucket] = lambda: bucket_of(head=manifests.head(3))  # noqa: E731
-DATA: Callable[[], ModelBucket] = lambda: bucket_of((1, 1), (1, 2))  # noqa: E731
+EMPTY: Callable[[], ModelBucket] = partial(bucket_of, head=manifests.head(3))
+DATA: Callable[[], ModelBucket] = partial(bucket_of, (1, 1), (1, 2))
 
 
 def journaled(*kinds: Kind) -> Callable[[], ModelBucket]:
@@ -91,7 +92,7 @@ STARTS: list[tuple[Callable[[], ModelBucket], RestorePolicy, bool, Start | type[
 def test_starting_points_are_told_apart(
     make: Callable[[], ModelBucket],
     policy: RestorePolicy,
-    production: bool,  # noqa: FBT001
+    production: bool,  # noqa: FBT001 - the table's
     expected: Start | type[RuntimeFailure],
 ) -> None:
     """Each state of the bucket under each policy is one way to start, or one refusal."""
@@ -183,7 +184,7 @@ def test_the_newest_backup_comes_first() -> None:
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_damaged_newest_backup_gives_way_to_the_next_older(gone: bool) -> None:  # noqa: FBT001
+def test_a_damaged_newest_backup_gives_way_to_the_next_older(*, gone: bool) -> None:
     """The next committed one is taken, never an orphan, and says what it stands in for."""
     bucket = damaged(gone=((3, 4),)) if gone else damaged((3, 4))
     found, _ = chosen(bucket, HEAD, "older")
@@ -202,7 +203,7 @@ def test_every_committed_backup_is_tried_in_order() -> None:
 
 
 @pytest.mark.parametrize("bad", [True, False])
-def test_fallback_refuse_takes_the_newest_or_nothing(bad: bool) -> None:  # noqa: FBT001
+def test_fallback_refuse_takes_the_newest_or_nothing(*, bad: bool) -> None:
     """Damage in the manifest, or found later in a pack, is a refusal."""
     found, error = chosen(damaged((3, 4)) if bad else damaged(), HEAD, "refuse", take=99)
     assert len(found) == (0 if bad else 1)

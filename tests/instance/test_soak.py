@@ -32,7 +32,7 @@ def test_a_kill_at_any_moment_loses_nothing(fleet: Fleet) -> None:
         oracle.resume(instance)
         with oracle:
             oracle.wait_for(1, 60)
-            time.sleep(chance.uniform(0, 2))
+            time.sleep(chance.uniform(0, 2))  # any moment will do, that is the point
             instance.kill()
         instance = fleet.start(role=None, **settings).wait_for("writer", _START_SECONDS)
         try:
@@ -55,7 +55,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_a_backup_was_to_hold(fleet: Fle
     for cycle in range(CYCLES):
         with Load(instance, "soak", first=held + 1) as load:
             eventually(load.has_any, 10, "a write is acknowledged")
-            time.sleep(chance.uniform(0, 1))
+            time.sleep(chance.uniform(0, 1))  # as above
             instance.kill()
         promised = load.acknowledged_before(_last_but_one_commit(instance))
         instance = fleet.start(**SETTINGS)

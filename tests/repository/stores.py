@@ -1,12 +1,13 @@
 """How tests look into a store of any kind."""
 
+import asyncio
 import base64
 
 import google_crc32c
 import pytest
 
 from runtime.repository.store import ObjectInfo, Store
-from tests.support.sources import Collected
+from tests.support.sources import Collected, HeldSource
 
 MIB = 1 << 20
 
@@ -26,6 +27,16 @@ async def content(store: Store, name: str, offset: int, length: int) -> bytes:
     sink = Collected()
     await store.download(name, offset, length, sink)
     return bytes(sink.data)
+
+
+async def cancel_half_way(store: Store, name: str, source: HeldSource) -> None:
+    """Cancel an upload while its source is being waited for; the source then goes on and ends well."""
+    task = asyncio.create_task(store.upload(name, source))
+    await asyncio.to_thread(source.reached.wait, 20)
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.05, source.release.set)
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def crc32c(data: bytes) -> str:

@@ -11,7 +11,8 @@ from runtime.errors import (
 )
 from runtime.repository.gcs import GcsStore
 from tests.repository.conftest import Run
-from tests.repository.faults import MIB, content, media
+from tests.repository.faults import media
+from tests.repository.stores import MIB, content
 from tests.support.strict_gcs import StrictGcs, Wire
 from tests.support.strict_objects import Asked
 

@@ -16,14 +16,13 @@ from runtime.repository.gcs import GcsStore
 from tests.repository.conftest import Run
 from tests.repository.faults import (
     CHUNK,
-    MIB,
     WITHOUT_EFFECT,
     begins,
-    crc32c,
     finals,
     parts,
     writes,
 )
+from tests.repository.stores import MIB, cancel_half_way, crc32c
 from tests.support.sources import FailingSource, HeldSource
 from tests.support.strict_gcs import StrictGcs, Wire
 from tests.support.strict_objects import Asked
@@ -130,18 +129,7 @@ def test_a_source_that_raises_finalises_nothing(run: Run, strict: StrictGcs, gcs
 
 def test_a_cancelled_upload_finalises_nothing(run: Run, strict: StrictGcs, gcs: GcsStore) -> None:
     """Although its source goes on and ends well."""
-    source = HeldSource(CHUNK + MIB, MIB)
-
-    async def cancel_half_way() -> None:
-        """Cancel while the source is being waited for."""
-        task = asyncio.create_task(gcs.upload("pack", source))
-        await asyncio.to_thread(source.reached.wait, 20)
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.05, source.release.set)
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(cancel_half_way())
+    run(cancel_half_way(gcs, "pack", HeldSource(CHUNK + MIB, MIB)))
     assert not any(asked.finalises for asked in strict.asked if asked.method == "PUT")
     assert strict.objects.stored == {}
 

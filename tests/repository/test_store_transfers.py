@@ -10,7 +10,7 @@ import pytest
 from runtime.errors import IntegrityError, ObjectMissing
 from runtime.repository.store import Store
 from tests.repository.conftest import Run
-from tests.repository.stores import MIB, content, crc32c, names, skip_on
+from tests.repository.stores import MIB, cancel_half_way, content, crc32c, names, skip_on
 from tests.support.sources import DribblingSource, FailingSource, HeldSource
 
 
@@ -57,18 +57,7 @@ def test_a_cancelled_upload_leaves_no_object(
     """Cancelled while the source was being waited for, even though the source then goes on and ends well."""
     skip_on("model", request, "the model reads a source without a thread")
     store = open_again()
-    source = HeldSource(9 * MIB, rest)
-
-    async def cancel_half_way() -> None:
-        """Cancel while the source is being waited for."""
-        task = asyncio.create_task(store.upload("pack", source))
-        await asyncio.to_thread(source.reached.wait, 20)
-        task.cancel()
-        asyncio.get_running_loop().call_later(0.05, source.release.set)
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(cancel_half_way())
+    run(cancel_half_way(store, "pack", HeldSource(9 * MIB, rest)))
     assert run(names(open_again())) == []
 
 

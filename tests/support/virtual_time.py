@@ -49,7 +49,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             future.set_exception(error)
         return future
 
-    def call_soon(  # type: ignore[override]
+    def call_soon(  # type: ignore[override]  # the same callbacks, without the type checker's tie to their arguments
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Make a callback ready, as the loop that this one is made from does, without its looks at the debug mode."""
@@ -57,7 +57,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._ready.append(handle)
         return handle
 
-    def call_at(  # type: ignore[override]
+    def call_at(  # type: ignore[override]  # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Set a timer."""
@@ -67,7 +67,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         heapq.heappush(self._scheduled, due)
         return timer
 
-    def call_later(  # type: ignore[override]
+    def call_later(  # type: ignore[override]  # as above
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Set a timer, from now."""
@@ -83,7 +83,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         ready, scheduled = self._ready, self._scheduled
         while scheduled and scheduled[0].timer._cancelled:
             heapq.heappop(scheduled)
-        if not ready and not self._stopping:  # type: ignore[attr-defined]
+        if not ready and not self._stopping:  # type: ignore[attr-defined]  # private
             if not scheduled:
                 raise Stuck
             self._now = max(self._now, float(scheduled[0]))

@@ -12,7 +12,6 @@ import pytest
 
 from runtime.contract import SYNC_LEASE_OBJECT
 from tests.support.engines import Engine
-from tests.support.lineages import environment
 from tests.support.wire import Asked, Fault, Wire
 from tests.sync.conftest import (
     Command,
@@ -21,7 +20,7 @@ from tests.sync.conftest import (
     make_plain,
     refusing_snapshots,
 )
-from tests.sync.pulled import restored
+from tests.sync.pulled import begun, restored
 
 # `make sync-kills` has more of them.
 KILLS = int(os.environ.get("SYNC_KILLS", "1"))
@@ -33,13 +32,7 @@ def test_a_pull_that_is_killed_goes_on(elsewhere: Engine, line: Wire, command: C
     refusing_snapshots(line)
     chance = random.Random(os.environ.get("SYNC_SEED", "7"))
     for moment in chance.choices(range(1, 4), k=KILLS):
-        settings = environment(f"file://{tmp_path}/bucket", tmp_path / "disk" / "storage", SOURCE_URL=line.url)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "runtime", "sync", "pull"],
-            env={**settings, "PYTHONPATH": str(Path(__file__).parents[2])},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = begun("pull", tmp_path, SOURCE_URL=line.url)
         scrolls = [moment]
 
         def plan(asked: Asked, process: Any = process, scrolls: list[int] = scrolls) -> Fault | None:
@@ -66,13 +59,7 @@ def test_a_snapshot_is_not_left_on_the_source_for_good(
 ) -> None:
     """Ended while one is on its way: told to stop it is deleted at once, after a kill the next run does it."""
     make_plain(elsewhere, "plain", range(10))
-    settings = environment(f"file://{tmp_path}/bucket", tmp_path / "disk" / "storage", SOURCE_URL=line.url)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runtime", "sync", "pull"],
-        env={**settings, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = begun("pull", tmp_path, SOURCE_URL=line.url)
 
     def plan(asked: Asked) -> None:
         if asked.method == "GET" and ".snapshot" in asked.path:

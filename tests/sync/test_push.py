@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from tests.sync.conftest import (
     put,
     statuses,
 )
+from tests.sync.pulled import begun
 
 
 @pytest.fixture(scope="module")
@@ -150,13 +149,7 @@ def test_a_push_that_is_killed_goes_on(
     elsewhere: Engine, beside: Engine, line: Wire, command: Command, tmp_path: Path, *, moment: int
 ) -> None:
     """By SIGKILL at a request that changes the target: the next run knows what is half done as its own."""
-    settings = environment(f"file://{tmp_path}/bucket", tmp_path / "disk" / "storage", TARGET_URL=line.url)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runtime", "sync", "push"],
-        env={**settings, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = begun("push", tmp_path, TARGET_URL=line.url)
     left = [moment]
 
     def plan(asked: Asked, left: list[Any] = left) -> None:
